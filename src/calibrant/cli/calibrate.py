@@ -1,0 +1,29 @@
+"""`calibrant calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def calibrate(
+    source: Annotated[Path, typer.Argument(help="Folder of a run, or a file of predictions.")],
+    method: Annotated[str, typer.Option(help="See `calibrant list calibrators`.")] = "temperature",
+    on: Annotated[str, typer.Option(help="Split of the run to fit on.")] = "validation",
+    to: Annotated[Optional[Path], typer.Option(help="Where to write the calibrator; default: in the run.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Fit a calibrator on held-out predictions.
+
+    Example: `calibrant calibrate runs/pets --method temperature`
+    """
+    from calibrant.calibrate import calibrate as fit
+    from calibrant.cli import show
+
+    result = fit(source, method, on=on, to=to)
+    if json:
+        show.as_json(result)
+    else:
+        show.as_table([result])

@@ -1,0 +1,53 @@
+"""`calibrant classify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def classify(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    images: Annotated[list[Path], typer.Argument(help="Folders and files.")],
+    to: Annotated[Path, typer.Option(help="Table to write: .csv, .jsonl or .parquet.")],
+    classes: Annotated[Optional[str], typer.Option(help='Other classes to choose from: "cat, dog".')] = None,
+    add_classes: Annotated[Optional[str], typer.Option(help='Classes to add to those tuned: "fox".')] = None,
+    calibrator: Annotated[
+        Optional[str], typer.Option(help="A calibrator file, one of the run's, or none; default: the run's.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
+    offline: Annotated[bool, typer.Option("--offline", help="Never open a network connection.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
+) -> None:
+    """Name what is in images, with a confidence that was calibrated.
+
+    Images that are already in the table are not done again. A file that cannot be read gets a row with the reason,
+    and the exit code is 1 at the end.
+
+    Example: `calibrant classify runs/pets new-photos --to results.csv --add-classes "fox, wolf"`
+    """
+    from calibrant.classify import classify as classify_images
+    from calibrant.cli import show
+
+    counts = classify_images(
+        run,
+        images,
+        to,
+        classes=classes,
+        add_classes=add_classes,
+        calibrator=calibrator,
+        batch_size=batch_size,
+        offline=offline,
+        progress=not json,
+    )
+    if json:
+        show.as_json(counts)
+    else:
+        typer.echo(
+            f"{counts['classified']} images classified, {counts['already_there']} were already in {to}, "
+            f"{counts['unreadable']} could not be read"
+        )
+    if counts["unreadable"]:
+        raise typer.Exit(1)

@@ -1,0 +1,36 @@
+"""`calibrant predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    data: Annotated[str, typer.Argument(help="Such as emoji/sketch or folder:PATH.")],
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    to: Annotated[Optional[Path], typer.Option(help="Also write the predictions to this .safetensors file.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
+    offline: Annotated[bool, typer.Option("--offline", help="Never open a network connection.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Predict a data set with a tuned model and store the predictions in the run.
+
+    Example: `calibrant predict runs/pets folder:more-pets --split test`
+    """
+    from calibrant.cli import show
+    from calibrant.runs import Run
+
+    opened = Run.load(run)
+    stored = opened.predict(data, split, batch_size=batch_size, offline=offline, progress=not json)
+    if to is not None:
+        stored.save(to)
+    where = to or opened.predictions_file(data, split)
+    result = {"file": where, "images": len(stored.logits), "classes": stored.logits.shape[1]}
+    if json:
+        show.as_json(result)
+    else:
+        typer.echo(f"{result['images']} images, {result['classes']} classes: {where}")

@@ -1,0 +1,42 @@
+"""What all tests share: no network, no display, reproducible examples."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+import hypothesis
+import pytest
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+# Machines that run tests are busy: time limits on single examples would fail for reasons outside the code.
+hypothesis.settings.register_profile(
+    "calibrant", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile(
+    "ci", hypothesis.settings.get_profile("calibrant"), derandomize=True, print_blob=True
+)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "calibrant")
+
+_patch = pytest.MonkeyPatch()
+
+
+def pytest_configure() -> None:
+    """Refuse every connection that would leave this machine."""
+    connect = socket.socket.connect
+
+    def local_only(self: socket.socket, address: Any) -> None:
+        internet = self.family in (socket.AF_INET, socket.AF_INET6)
+        if internet and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise RuntimeError(f"a test tried to reach {address}; tests run without a network")
+        connect(self, address)
+
+    _patch.setattr(socket.socket, "connect", local_only)
+
+
+def pytest_unconfigure() -> None:
+    """Give the network back."""
+    _patch.undo()

@@ -1,0 +1,115 @@
+"""Models of open_clip behind the dual-encoder interface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from calibrant.errors import InputError
+from calibrant.models.attention import Attention, replace_attention
+from calibrant.models.dual_encoder import DualEncoder
+from calibrant.models.open_clip_text import TextTower, find_text_tower
+from calibrant.models.preprocessing import Preprocessing
+from calibrant.models.text import pad_tokens, too_long
+
+
+class OpenClipEncoder(DualEncoder):
+    """A dual encoder around an open_clip network, in eval mode, with Calibrant's attention in open_clip's own blocks.
+
+    Args:
+        network: the open_clip model; it is changed in place.
+        tokenizer: an open_clip tokenizer.
+        preprocessing: of its images.
+        name: what it is called.
+        about: source, licence, limits, architecture and the like.
+    """
+
+    def __init__(
+        self, network: nn.Module, tokenizer: Any, preprocessing: Preprocessing, name: str, about: Mapping[str, Any]
+    ) -> None:
+        super().__init__()
+        replace_attention(network)
+        self.network = network
+        self.name, self.about, self.preprocessing = name, dict(about), preprocessing
+        self._tokenizer = tokenizer
+        self._text: TextTower | None = find_text_tower(network)
+        self.context_length = int(network.context_length)  # type: ignore[arg-type]
+        self.embed_dim = int(self.about["architecture"]["embed_dim"])
+        self.text_width = self._text.width if self._text else int(self.about["architecture"]["text_cfg"].get("width", 0))
+        self.causal_text = self._text is not None and self._text.causal
+        self.capabilities = frozenset(self._find_capabilities())
+        self.eval()
+
+    def _find_capabilities(self) -> Iterator[str]:
+        if self._text is not None:
+            yield "text_embeddings"
+            if self._text.ends_in_text and hasattr(self._tokenizer, "eot_token_id"):
+                yield "padding_cut"
+        if any(isinstance(module, Attention) for module in self.network.visual.modules()):  # type: ignore[union-attr]
+            yield "attention_maps"
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        tokenizer, longest = self._tokenizer, self.context_length
+        if not hasattr(tokenizer, "eot_token_id"):  # a tokenizer of Hugging Face, which pads as its model needs
+            rows = tokenizer.tokenizer(list(texts))["input_ids"]
+        else:
+            rows = [[tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id] for text in texts]
+        for text, row in zip(texts, rows, strict=True):
+            if len(row) > longest:
+                raise too_long(text, len(row), longest)
+        if "padding_cut" in self.capabilities:
+            return pad_tokens(rows, max(map(len, rows), default=0))
+        ids: Tensor = tokenizer(list(texts), context_length=longest)
+        return ids
+
+    def embed_tokens(self, ids: Tensor) -> Tensor:
+        return self._text_tower().embed(ids)
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        return F.normalize(self.network.encode_image(pixels).float(), dim=-1)  # type: ignore[operator]
+
+    def encode_text(self, ids: Tensor) -> Tensor:
+        if self._text is None:
+            return F.normalize(self.network.encode_text(ids).float(), dim=-1)  # type: ignore[operator]
+        return self.encode_text_embeddings(self.embed_tokens(ids), ids)
+
+    def encode_text_embeddings(self, embeddings: Tensor, ids: Tensor) -> Tensor:
+        return F.normalize(self._text_tower()(embeddings, ids).float(), dim=-1)
+
+    def _text_tower(self) -> TextTower:
+        if self._text is None:
+            raise InputError(f"the text tower of {self.name} cannot be given embeddings; choose a plain CLIP text tower")
+        return self._text
+
+    @property
+    def log_logit_scale(self) -> nn.Parameter:
+        scale = self.network.logit_scale
+        assert isinstance(scale, nn.Parameter)
+        return scale
+
+    @property
+    def logit_bias(self) -> Tensor | None:
+        bias = getattr(self.network, "logit_bias", None)
+        return bias.reshape(()) if isinstance(bias, Tensor) else None
+
+    @property
+    def image_projection(self) -> Tensor | None:
+        projection = getattr(self.network.visual, "proj", None)
+        return projection if isinstance(projection, Tensor) else None
+
+    @property
+    def text_projection(self) -> Tensor | None:
+        return self._text.projection if self._text else None
+
+    def image_tower_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return (pair for pair in self.named_parameters() if pair[0].startswith("network.visual."))
+
+    def text_tower_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        shared = ("network.visual.", "network.logit_scale", "network.logit_bias")
+        return (pair for pair in self.named_parameters() if not pair[0].startswith(shared))
+
+    def image_tower_state(self) -> Mapping[str, Tensor]:
+        return {name: tensor for name, tensor in self.state_dict().items() if name.startswith("network.visual.")}

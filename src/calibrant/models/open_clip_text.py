@@ -1,0 +1,95 @@
+"""The forward pass of open_clip's own text tower, for prompts of any length and for prompts given as embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class TextTower:
+    """Where the parts of an open_clip text tower are, whether the model keeps them flat or under ``.text``.
+
+    A causal tower that reads its answer at the end-of-text token never looks at what follows, so the padding behind the
+    longest prompt can be left out; open_clip's own forward adds all 77 positions and cannot do that.
+
+    Args:
+        home: the module that holds token_embedding, positional_embedding, transformer, ln_final and text_projection.
+        pool: how open_clip pools: ``"argmax"``, ``"eos"``, ``"first"`` or ``"last"``.
+        end_id: the end-of-text token that ``"eos"`` looks for.
+    """
+
+    home: Any
+    pool: str
+    end_id: int
+
+    @property
+    def width(self) -> int:
+        """Width of a token embedding."""
+        return int(self.home.token_embedding.weight.shape[1])
+
+    @property
+    def causal(self) -> bool:
+        """Whether a token sees only those before it."""
+        return self.home.attn_mask is not None
+
+    @property
+    def ends_in_text(self) -> bool:
+        """Whether the answer depends on nothing behind the end of the text."""
+        return self.causal and self.pool in ("argmax", "eos")
+
+    @property
+    def projection(self) -> Tensor | None:
+        """The last matrix, [width, D], or None."""
+        last = self.home.text_projection
+        return last.weight.T if isinstance(last, nn.Linear) else last
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Look up token embeddings [N, L, W] of ids [N, L]."""
+        embedded: Tensor = self.home.token_embedding(ids)
+        return embedded
+
+    def __call__(self, embeddings: Tensor, ids: Tensor) -> Tensor:
+        """Encode embeddings [N, L, W] of ids [N, L] to [N, D], not yet of unit norm."""
+        length = embeddings.shape[1]
+        mask = self.home.attn_mask
+        x = embeddings + self.home.positional_embedding[:length]
+        x = self.home.transformer(x, attn_mask=None if mask is None else mask[:length, :length])
+        # the final norm acts token by token, so only the token that is read needs it
+        x = self.home.ln_final(x[torch.arange(len(x), device=x.device), self.position(ids)])
+        last = self.home.text_projection
+        if last is None:
+            return x
+        projected: Tensor = last(x) if isinstance(last, nn.Linear) else x @ last
+        return projected
+
+    def position(self, ids: Tensor) -> Tensor:
+        """Find the token of each row of ids [N, L] at which the answer is read."""
+        if self.pool == "argmax":  # the end-of-text token has the highest number
+            return ids.argmax(dim=-1)
+        if self.pool == "eos":
+            return (ids == self.end_id).int().argmax(dim=-1)
+        return torch.full((len(ids),), 0 if self.pool == "first" else ids.shape[1] - 1, device=ids.device)
+
+
+def find_text_tower(network: Any) -> TextTower | None:
+    """Find the text tower of an open_clip model.
+
+    Args:
+        network: the model.
+
+    Returns:
+        The tower, or None if it is of another make (Hugging Face, CoCa) or masks its padding.
+    """
+    from open_clip.model import CLIP
+    from open_clip.transformer import TextTransformer
+
+    if type(network) is CLIP:
+        return TextTower(network, network.text_pool_type, network.text_eos_id)
+    text = getattr(network, "text", None)
+    if type(text) is not TextTransformer or text.cls_emb is not None or text.use_pad_mask or text.pool_type == "none":
+        return None
+    return TextTower(text, text.pool_type, text.eos_id)

@@ -15,17 +15,19 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # What stands on one floor does not know its neighbours. The files that share the run folder count as one room.
 FLOORS = (
     {"errors"},
-    {"storage"},
+    {"storage", "arrays"},
     {"models", "data", "metrics", "predictions"},
     {"tuning", "calibration"},
     {"run", "rationality"},
     {"reporting", "studies"},
+    {"report", "catalogue"},
     {"demo"},
     {"cli"},
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
-ROOM_OF = {"tune": "run", "predict": "run", "runs": "run"}
-WITHOUT_TORCH = {"errors", "storage", "predictions", "metrics", "calibration", "reporting", "data"}
+SHARERS_OF_THE_RUN = ("runs", "provenance", "tune", "predict", "calibrate", "evaluate", "classify")
+ROOM_OF = dict.fromkeys(SHARERS_OF_THE_RUN, "run")
+WITHOUT_TORCH = {"errors", "storage", "arrays", "predictions", "metrics", "calibration", "reporting", "data"}
 
 
 def module_name(file: Path) -> str:

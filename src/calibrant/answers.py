@@ -1,0 +1,205 @@
+"""Tables of answers that grow while images are classified: whole rows only, and never the same image twice."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from calibrant.errors import InputError, require
+from calibrant.storage import atomic_write
+
+TOP = 5
+COLUMNS = ("file", "answer", "confidence")
+COLUMNS += tuple(f"{what}_{rank}" for rank in range(2, TOP + 1) for what in ("answer", "confidence"))
+COLUMNS += ("error", "made_by")
+
+Row = dict[str, Any]
+
+
+class AnswerTable(Protocol):
+    """A table on disk that can be continued."""
+
+    def read(self) -> Iterator[Row]:
+        """Read the whole rows that are there, after dropping a half-written one."""
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Add whole rows; when this returns they are on the disk."""
+
+    def finish(self) -> None:
+        """Bring the table into its final form."""
+
+
+def open_table(path: str | Path) -> AnswerTable:
+    """Choose the format by the ending of the file.
+
+    Args:
+        path: a file that ends in ``.csv``, ``.jsonl`` or ``.parquet``; it may hold rows of an earlier call.
+
+    Returns:
+        The table.
+
+    Raises:
+        InputError: for another ending, or a folder.
+        MissingExtra: for Parquet without pyarrow.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file that ends in .csv, .jsonl or .parquet")
+    match path.suffix.lower():
+        case ".csv":
+            return CsvTable(path)
+        case ".jsonl":
+            return JsonLinesTable(path)
+        case ".parquet":
+            require("pyarrow", "parquet")
+            return ParquetTable(path)
+    raise InputError(f"cannot write answers to {path}: the name must end in .csv, .jsonl or .parquet")
+
+
+class CsvTable:
+    """Comma-separated values with a header."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> Iterator[Row]:
+        if not self.path.is_file() or self.path.stat().st_size == 0:
+            return
+        with open(self.path, newline="", encoding="utf-8") as file:
+            whole = _ends_with_newline(self.path)
+            rows = list(csv.reader(file))
+        half_header = len(rows) == 1 and not whole and ",".join(COLUMNS).startswith(",".join(rows[0]))
+        if tuple(rows[0]) != COLUMNS and not half_header:
+            raise InputError(f"{self.path} is not a table that classify wrote; choose another file")
+        kept = rows[1:] if whole else rows[1:-1]
+        if not whole:
+            self._rewrite(kept)
+        for values in kept:
+            yield dict(zip(COLUMNS, values, strict=True))
+
+    def append(self, rows: Sequence[Row]) -> None:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if not self.path.is_file() or self.path.stat().st_size == 0:
+            writer.writerow(COLUMNS)
+        writer.writerows([row.get(name) for name in COLUMNS] for row in rows)
+        _append(self.path, text.getvalue())
+
+    def finish(self) -> None:
+        if not self.path.is_file():
+            self.append([])
+
+    def _rewrite(self, rows: Iterable[Sequence[str]]) -> None:
+        with atomic_write(self.path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows(rows)
+
+
+class JsonLinesTable:
+    """One JSON object a line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> Iterator[Row]:
+        if not self.path.is_file():
+            return
+        if not _ends_with_newline(self.path):
+            whole = self.path.read_bytes()
+            with atomic_write(self.path) as temporary:
+                temporary.write_bytes(whole[: whole.rfind(b"\n") + 1])
+        with open(self.path, encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    row = None
+                if not isinstance(row, dict) or "file" not in row:
+                    raise InputError(f"{self.path}, line {number}: not a row that classify wrote; choose another file")
+                yield row
+
+    def append(self, rows: Sequence[Row]) -> None:
+        lines = (json.dumps({name: row.get(name) for name in COLUMNS}, ensure_ascii=False) for row in rows)
+        _append(self.path, "".join(line + "\n" for line in lines))
+
+    def finish(self) -> None:
+        if not self.path.is_file():
+            self.append([])
+
+
+class ParquetTable:
+    """Parquet, which cannot be continued: rows wait in a JSON Lines file beside it until the end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.waiting = JsonLinesTable(path.with_name(path.name + ".partial.jsonl"))
+
+    def read(self) -> Iterator[Row]:
+        if self.path.is_file():
+            yield from self._finished()
+        yield from self.waiting.read()
+
+    def append(self, rows: Sequence[Row]) -> None:
+        self.waiting.append(rows)
+
+    def finish(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        kinds = [pa.float64() if name.startswith("confidence") else pa.string() for name in COLUMNS]
+        schema = pa.schema(list(zip(COLUMNS, kinds, strict=True)))
+        with atomic_write(self.path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+            for chunk in _chunks(self.read(), 10_000):
+                writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
+        self.waiting.path.unlink(missing_ok=True)
+
+    def _finished(self) -> Iterator[Row]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            file = pq.ParquetFile(self.path)
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{self.path} is not a Parquet file: {error}") from error
+        with file:
+            if tuple(file.schema_arrow.names) != COLUMNS:
+                raise InputError(f"{self.path} is not a table that classify wrote; choose another file")
+            for batch in file.iter_batches():
+                yield from batch.to_pylist()
+
+
+def _append(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "ab") as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with open(path, "rb") as file:
+        file.seek(0, os.SEEK_END)
+        if file.tell() == 0:
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    chunk: list[Row] = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

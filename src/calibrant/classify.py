@@ -1,0 +1,215 @@
+"""Name what is in a user's images: stream, continue, go on past bad files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from calibrant.answers import TOP, AnswerTable, Row, open_table
+from calibrant.errors import InputError
+from calibrant.storage import digest
+
+if TYPE_CHECKING:
+    from calibrant.calibration import Calibrator
+    from calibrant.runs import Run
+    from calibrant.tuning.tuned_model import TunedModel
+
+
+def classify(
+    run: str | Path | Run,
+    images: Sequence[str | Path],
+    to: str | Path,
+    *,
+    classes: str | Sequence[str] | None = None,
+    add_classes: str | Sequence[str] | None = None,
+    calibrator: str | None = None,
+    batch_size: int = 64,
+    offline: bool = False,
+    progress: bool = False,
+) -> dict[str, int]:
+    """Classify images into a table, with calibrated confidence.
+
+    Images that are already in the table are not done again; a file that cannot be read gets a row with the reason.
+    To have such a file tried again, remove its row.
+
+    Args:
+        run: the run or its folder.
+        images: folders (searched for image files, sub-folders included) and files.
+        to: the table to write or to continue: ``.csv``, ``.jsonl`` or ``.parquet``.
+        classes: names to choose from instead of the tuned ones; a list, or one text with commas.
+        add_classes: names to choose from besides.
+        calibrator: a calibrator file, one of the run's by name, or ``"none"``; by default the run's, fitted on its
+            validation predictions if there is none yet.
+        batch_size: images at a time.
+        offline: never open a socket.
+        progress: show a progress bar.
+
+    Returns:
+        How many images were ``classified``, ``already_there`` and ``unreadable``.
+
+    Raises:
+        InputError: if run, images, table, classes or calibrator cannot be used.
+    """
+    from calibrant.calibrate import calibrator_of
+    from calibrant.runs import Run
+
+    run = run if isinstance(run, Run) else Run.load(run)
+    names = class_list(run.classes, classes, add_classes)
+    chosen = calibrator_of(run, calibrator, names)
+    table = open_table(to)
+    made_by = digest(run.record["weights"], names, run.templates, chosen.to_json())[:12]
+    done = _done_before(table, made_by, to)
+    files = list(find_images(images))
+    waiting = [file for file in files if str(file) not in done]
+    counts = {"classified": 0, "already_there": len(files) - len(waiting), "unreadable": 0}
+    if waiting:
+        answerer = _Answerer(run.tuned_model(offline=offline), names, chosen, run.image_options)
+        for batch in _batches(waiting, batch_size, progress):
+            rows = answerer.rows(batch)
+            table.append([{**row, "made_by": made_by} for row in rows])
+            bad = sum(1 for row in rows if row.get("error"))
+            counts["unreadable"] += bad
+            counts["classified"] += len(rows) - bad
+    table.finish()
+    return counts
+
+
+def class_list(
+    tuned: Sequence[str], classes: str | Sequence[str] | None, add: str | Sequence[str] | None
+) -> list[str]:
+    """Build the class list to choose from.
+
+    Args:
+        tuned: the class names of the run.
+        classes: names that replace them, or None.
+        add: names that are added, or None.
+
+    Returns:
+        At least two names, each once.
+
+    Raises:
+        InputError: if a name is empty or there twice, or there are fewer than two.
+
+    Example:
+        >>> class_list(["cat", "dog"], None, "fox, 'wolf, grey'")
+        ['cat', 'dog', 'fox', 'wolf, grey']
+    """
+    names = [*(tuned if classes is None else split_names(classes)), *split_names(add or [])]
+    for position, name in enumerate(names):
+        if not name:
+            raise InputError("a class name is empty; write --classes 'cat, dog'")
+        if name in names[:position]:
+            raise InputError(f"class '{name}' is there twice")
+    if len(names) < 2:
+        raise InputError(f"there must be at least two classes to choose from, not only '{', '.join(names)}'")
+    return names
+
+
+def split_names(names: str | Sequence[str]) -> list[str]:
+    """Split names at commas; a name with a comma stands in quotes.
+
+    Example:
+        >>> split_names("a, b")
+        ['a', 'b']
+    """
+    if not isinstance(names, str):
+        return [name.strip() for name in names]
+    quote = '"' if '"' in names else "'"
+    row = next(csv.reader([names], skipinitialspace=True, quotechar=quote), [])
+    return [name.strip() for name in row]
+
+
+def find_images(places: Sequence[str | Path]) -> Iterator[Path]:
+    """Find image files, folder by folder in alphabetical order.
+
+    Args:
+        places: files, which are taken whatever their name, and folders.
+
+    Yields:
+        Paths that begin as the places were written, each once.
+
+    Raises:
+        InputError: if a place does not exist or a folder holds no image.
+    """
+    from calibrant.data.images import IMAGE_ENDINGS
+
+    seen: set[Path] = set()
+    for place in map(Path, places):
+        if place.is_dir():
+            found = sorted(file for file in place.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS)
+            if not found:
+                raise InputError(f"there is no image in {place}")
+        elif place.exists():
+            found = [place]
+        else:
+            raise InputError(f"there is no file or folder {place}")
+        for file in found:
+            if file not in seen:
+                seen.add(file)
+                yield file
+
+
+class _Answerer:
+    """A tuned model, a class list and a calibrator: paths in, rows out."""
+
+    def __init__(
+        self, model: TunedModel, names: list[str], calibrator: Calibrator, image_options: dict[str, Any]
+    ) -> None:
+        self.model, self.names, self.calibrator, self.image_options = model, names, calibrator, image_options
+
+    def rows(self, files: Sequence[Path]) -> list[Row]:
+        """Classify a batch; a file that cannot be read becomes a row with the reason."""
+        from calibrant.data.images import read_image
+
+        pixels, reasons = [], {}
+        for file in files:
+            try:
+                pixels.append(read_image(file, **self.image_options))
+            except (InputError, OSError) as error:
+                reasons[file] = " ".join(str(error).split())
+        tables = iter(self.probabilities(pixels)) if pixels else iter(())
+        return [
+            {"file": str(file), "error": reasons[file]} if file in reasons else self._row(file, next(tables))
+            for file in files
+        ]
+
+    def probabilities(self, pixels: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float64]:
+        """Give calibrated probabilities [N, C] for N images."""
+        from calibrant.predict import answer
+
+        return self.calibrator(answer(self.model, pixels, self.names))
+
+    def _row(self, file: Path, probabilities: npt.NDArray[np.float64]) -> Row:
+        row: Row = {"file": str(file)}
+        for rank, index in enumerate(np.argsort(-probabilities, kind="stable")[:TOP], start=1):
+            ending = "" if rank == 1 else f"_{rank}"
+            row[f"answer{ending}"] = self.names[index]
+            row[f"confidence{ending}"] = round(float(probabilities[index]), 6)
+        return row
+
+
+def _done_before(table: AnswerTable, made_by: str, to: str | Path) -> set[str]:
+    done = set()
+    for row in table.read():
+        if row["made_by"] != made_by:
+            raise InputError(
+                f"{to} holds answers of another run, class list or calibrator; choose another file or remove it"
+            )
+        done.add(row["file"])
+    return done
+
+
+def _batches(files: Sequence[Path], size: int, progress: bool) -> Iterator[list[Path]]:
+    from calibrant.progress import progress_bar
+
+    with progress_bar("classify", len(files), progress) as advance:
+        waiting: Iterable[Path] = iter(files)
+        while batch := list(islice(waiting, size)):
+            yield batch
+            advance(len(batch))

@@ -1,0 +1,253 @@
+"""A tuned model and an evaluation set in, predictions out; images stream through, they are never all in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from calibrant.errors import InputError
+from calibrant.predictions import Predictions
+from calibrant.progress import progress_bar
+from calibrant.storage import digest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from calibrant.data.evaluation_set import EvaluationSet
+    from calibrant.data.registry import Data
+    from calibrant.runs import Run
+    from calibrant.tuning.tuned_model import TunedModel
+
+Pixels = npt.NDArray[np.uint8]
+BATCH = 64
+CONTENT = "content"
+
+
+def predict(
+    model: Run | TunedModel,
+    data: str | Data | EvaluationSet,
+    split: str = "test",
+    *,
+    batch_size: int = BATCH,
+    offline: bool = False,
+    progress: bool = False,
+    about: Mapping[str, Any] | None = None,
+) -> Predictions:
+    """Predict a split of a data set in float32, tuned and zero-shot side by side.
+
+    Args:
+        model: a tuned model, or a run, which is loaded.
+        data: a name that `load_data` knows, a loaded data set, or an evaluation set.
+        split: "train", "validation" or "test"; an evaluation set is itself a split.
+        batch_size: images at a time.
+        offline: never open a socket.
+        progress: show a progress bar.
+        about: what else the predictions should remember of how they were made.
+
+    Returns:
+        Predictions with logits and zero-shot logits [N, C], labels, ids, the columns of the data set and a digest of
+        the content of every image, and the text features of current and tuned classes.
+
+    Raises:
+        InputError: if the data set is unknown, has no such split, or has no class.
+    """
+    from calibrant.runs import Run
+
+    tuned = model.tuned_model(offline=offline) if isinstance(model, Run) else model
+    chosen = _evaluation_set(data, split)
+    logits, zero_shot_logits, contents = _stream(tuned, chosen, batch_size, progress)
+    return Predictions(
+        logits=logits,
+        zero_shot_logits=zero_shot_logits,
+        labels=chosen.labels,
+        classes=list(chosen.classes),
+        ids=list(chosen.ids),
+        columns={**chosen.columns, CONTENT: np.array(contents)},
+        about={
+            **_about_set(chosen),
+            "templates": list(tuned.templates),
+            "precision": "float32",
+            **tuned.about,
+            **(about or {}),
+        },
+        **_text_side(tuned, list(chosen.classes)),
+    )
+
+
+def predict_for_run(run: Run, data: str | Data | EvaluationSet, split: str = "test", **options: Any) -> Predictions:
+    """Predict with a run and store the predictions in it, or read them if neither model nor data has changed.
+
+    Args:
+        run: the run.
+        data: as for `predict`.
+        split: as for `predict`.
+        options: `batch_size`, `offline` and `progress`, as for `predict`; `model`, the tuned model if it is loaded.
+
+    Returns:
+        The predictions.
+
+    Raises:
+        InputError: as for `predict`, and if the data set holds classes as new that the run was tuned on.
+    """
+    chosen = _evaluation_set(run.open_data(data), split)
+    refuse_tuned_as_new(run, chosen)
+    file = run.predictions_file(chosen.name, chosen.split)
+    made_of = {"run_weights": run.record["weights"], "data_fingerprint": chosen.fingerprint}
+    if file.is_file() and chosen.fingerprint:
+        stored = Predictions.load(file)
+        if all(stored.about.get(key) == value for key, value in made_of.items()):
+            return stored
+    model = options.pop("model", None) or run.tuned_model(offline=options.get("offline", False))
+    about = {**made_of, "run": run.name, "method": run.method, "model": run.record["model"]["name"]}
+    predictions = predict(model, chosen, about={**about, "tuned_on": run.record["data"]["name"]}, **options)
+    predictions.save(file)
+    return predictions
+
+
+def refuse_tuned_as_new(run: Run, chosen: EvaluationSet) -> None:
+    """Refuse to call classes new that were tuned on.
+
+    Args:
+        run: the run.
+        chosen: the evaluation set.
+
+    Raises:
+        InputError: if the set is the new half of a data set and the run was tuned on some of its classes.
+    """
+    if chosen.about.get("half") != "new" and not chosen.name.endswith("/new"):
+        return
+    seen = [name for name in chosen.classes if name in set(run.classes)]
+    if seen:
+        base = chosen.name.removesuffix("/new") + "/base"
+        raise InputError(
+            f"{chosen.name} holds classes that {run.path} was tuned on ('{seen[0]}' and {len(seen) - 1} more), "
+            f"so they are not new to it; tune on {base} first"
+        )
+
+
+def answer(model: TunedModel, images: Sequence[Pixels], names: Sequence[str]) -> Predictions:
+    """Predict a few images among any class names.
+
+    Args:
+        model: the tuned model.
+        images: N images, uint8 [H, W, 3].
+        names: C class names.
+
+    Returns:
+        Predictions without labels.
+    """
+    import torch
+
+    with torch.inference_mode():
+        tuned, zero_shot = _logits(model, _prepare(model, images), names)
+    return Predictions(
+        logits=tuned, zero_shot_logits=zero_shot, classes=list(names), **_text_side(model, list(names))
+    )
+
+
+def content_digest(image: Pixels) -> str:
+    """Name the content of an image, whatever its file is called.
+
+    Args:
+        image: uint8 [H, W, 3].
+
+    Returns:
+        32 hexadecimal characters.
+
+    Example:
+        >>> content_digest(np.zeros((2, 2, 3), np.uint8))[:8]
+        'b4e8d1a0'
+    """
+    return digest(np.ascontiguousarray(image))[:32]
+
+
+def _evaluation_set(data: str | Data | EvaluationSet, split: str) -> EvaluationSet:
+    from calibrant.data.evaluation_set import EvaluationSet
+    from calibrant.data.registry import load_data
+
+    if isinstance(data, EvaluationSet):
+        chosen = data
+    else:
+        chosen = (load_data(data) if isinstance(data, str) else data).split(split)
+    if len(chosen) == 0:
+        raise InputError(f"{chosen.name} has no image in its {chosen.split} split")
+    return chosen
+
+
+def _stream(
+    model: TunedModel, chosen: EvaluationSet, batch_size: int, progress: bool
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], list[str]]:
+    import torch
+
+    shape = (len(chosen), len(chosen.classes))
+    logits, zero_shot_logits = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    contents: list[str] = []
+    with torch.inference_mode(), progress_bar(f"{chosen.name} {chosen.split}", len(chosen), progress) as advance:
+        for pixels, digests in _read_ahead(model, chosen, batch_size):
+            rows = slice(len(contents), len(contents) + len(digests))
+            logits[rows], zero_shot_logits[rows] = _logits(model, pixels, chosen.classes)
+            contents += digests
+            advance(len(digests))
+    return logits, zero_shot_logits, contents
+
+
+def _read_ahead(
+    model: TunedModel, chosen: EvaluationSet, batch_size: int
+) -> Iterator[tuple[Tensor, list[str]]]:
+    """Read the next batch while the model works on this one."""
+
+    def read(start: int) -> tuple[Tensor, list[str]]:
+        images = [chosen.images[i] for i in range(start, min(start + batch_size, len(chosen)))]
+        return _prepare(model, images), [content_digest(image) for image in images]
+
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        starts = range(0, len(chosen), batch_size)
+        coming = reader.submit(read, 0)
+        for start in starts:
+            batch = coming.result()
+            if start + batch_size < len(chosen):
+                coming = reader.submit(read, start + batch_size)
+            yield batch
+
+
+def _prepare(model: TunedModel, images: Sequence[Pixels]) -> Tensor:
+    import torch
+
+    return torch.stack([model.encoder.test_transform(image) for image in images])
+
+
+def _logits(
+    model: TunedModel, pixels: Tensor, names: Sequence[str]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    tuned = model.logits(pixels, names).float().cpu().numpy()
+    zero_shot = model.zero_shot.logits(pixels, names).float().cpu().numpy()
+    return tuned, zero_shot
+
+
+def _text_side(model: TunedModel, names: list[str]) -> dict[str, Any]:
+    """What calibrators and reports want to know of the classes, current and tuned."""
+    import torch
+
+    base = list(model.classes)
+    with torch.inference_mode():
+        features = {
+            "text_features": model.text_features(names),
+            "zero_shot_text_features": model.zero_shot.text_features(names),
+            "base_text_features": model.text_features(base),
+            "zero_shot_base_text_features": model.zero_shot.text_features(base),
+        }
+    return {name: matrix.float().cpu().numpy() for name, matrix in features.items()} | {"base_classes": base}
+
+
+def _about_set(chosen: EvaluationSet) -> dict[str, Any]:
+    return {
+        "data": chosen.name,
+        "split": chosen.split,
+        "data_fingerprint": chosen.fingerprint,
+        "unit": chosen.unit,
+        "data_about": dict(chosen.about),
+    }

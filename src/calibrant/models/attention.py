@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,8 +12,9 @@ from torch.nn import functional as F
 class Attention(nn.Module):
     """Multi-head self-attention whose parameters have the names and shapes of `torch.nn.MultiheadAttention`.
 
-    PyTorch's module turns the batch inside out; with frozen weights under bf16 autocast on a CPU its projection then
-    expands the weight for every token. Here the input stays [N, L, W], and query, key and value are slices of one product.
+    PyTorch's module turns the batch inside out; with frozen weights under bf16 autocast on a CPU its
+    projection then expands the weight for every token. Here the input stays [N, L, W], and query, key and
+    value are slices of one product.
 
     Args:
         source: the module to stand in for; its parameters are shared, not copied.
@@ -34,7 +34,7 @@ class Attention(nn.Module):
     def __init__(self, source: nn.MultiheadAttention) -> None:
         super().__init__()
         if not is_plain(source):
-            raise ValueError("only self-attention with one fused projection and without dropout can be replaced")
+            raise ValueError("only self-attention with one fused projection and no dropout can be replaced")
         self.embed_dim: int = source.embed_dim
         self.num_heads: int = source.num_heads
         self.in_proj_weight = source.in_proj_weight
@@ -56,12 +56,17 @@ class Attention(nn.Module):
             query: [N, L, W].
             key: the same tensor or None; this is self-attention.
             value: the same tensor or None.
-            need_weights: always False in open_clip; see `attention_maps` for the weights.
+            need_weights: False, as in open_clip; see `attention_maps` for the weights.
             attn_mask: added to the scores before the softmax, broadcastable to [N, heads, L, L], or None.
 
         Returns:
             The output [N, L, W], and None in the place of the weights.
+
+        Raises:
+            ValueError: if asked for cross-attention or for weights.
         """
+        if need_weights or any(x is not None and x is not query for x in (key, value)):
+            raise ValueError("this is self-attention and keeps its weights to itself; see attention_maps")
         q, k, v = self.projections(query)
         return self.attend(q, k, v, attn_mask), None
 
@@ -131,7 +136,7 @@ def replace_attention(network: nn.Module) -> int:
     """Put `Attention` into every self-attention block of open_clip's own make; state dicts do not change.
 
     Args:
-        network: an open_clip model; towers from timm or Hugging Face, ResNets and cross-attention stay as they are.
+        network: an open_clip model; towers from timm or Hugging Face, ResNets and cross-attention stay.
 
     Returns:
         How many modules were replaced.
@@ -153,8 +158,8 @@ def attention_maps(module: nn.Module) -> Iterator[dict[str, Tensor]]:
         module: a model or one of its towers.
 
     Yields:
-        A dict from the name of each `Attention` in `module` to its latest weights [N, heads, L, L]; they are part of the
-        graph, so that gradients with respect to them can be asked for.
+        A dict from the name of each `Attention` in `module` to its latest weights [N, heads, L, L]; they are
+        part of the graph, so that gradients with respect to them can be asked for.
 
     Example:
         >>> layer = Attention(nn.MultiheadAttention(8, 2, batch_first=True))

@@ -25,7 +25,8 @@ class DualEncoder(nn.Module, ABC):
         context_length: the longest prompt in tokens, start and end included.
         causal_text: whether a token sees only those before it.
         capabilities: what this make of model can do: ``"text_embeddings"`` (prompts given as embeddings),
-            ``"padding_cut"`` (prompts shorter than the context length), ``"attention_maps"`` (see `attention.attention_maps`).
+            ``"padding_cut"`` (prompts shorter than the context length), ``"attention_maps"`` (the weights
+            inside the image tower, see `attention.attention_maps`).
         about: source, licence, limits, architecture, quick_gelu, pretrained tag; what JSON can hold.
     """
 
@@ -51,8 +52,8 @@ class DualEncoder(nn.Module, ABC):
             texts: N prompts.
 
         Returns:
-            int64 [N, L]; with the capability ``"padding_cut"`` L is the length of the longest prompt here, otherwise the
-            context length.
+            int64 [N, L]; with the capability ``"padding_cut"`` L is the length of the longest prompt here,
+            otherwise the context length.
 
         Raises:
             InputError: if a prompt is longer than the context length, naming it.
@@ -202,7 +203,8 @@ class DualEncoder(nn.Module, ABC):
         """Name the content of the image side, on which image features depend.
 
         Returns:
-            64 hexadecimal characters that change with the image tower or the preprocessing, not with the text tower.
+            64 hexadecimal characters that change with the image tower or the preprocessing, not with the
+            text.
         """
         return self._fingerprint(self.image_tower_state())
 
@@ -211,5 +213,6 @@ class DualEncoder(nn.Module, ABC):
         for name in sorted(tensors):
             tensor = tensors[name].detach().cpu().contiguous()
             # as bytes, since NumPy has no bfloat16
-            parts += [name, str(tensor.dtype), list(tensor.shape), tensor.reshape(-1).view(torch.uint8).numpy()]
+            data = tensor.reshape(-1).view(torch.uint8).numpy()
+            parts += [name, str(tensor.dtype), list(tensor.shape), data]
         return digest(*parts)

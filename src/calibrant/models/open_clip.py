@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from calibrant.errors import InputError
 from calibrant.models.attention import Attention, replace_attention
@@ -17,7 +18,7 @@ from calibrant.models.text import pad_tokens, too_long
 
 
 class OpenClipEncoder(DualEncoder):
-    """A dual encoder around an open_clip network, in eval mode, with Calibrant's attention in open_clip's own blocks.
+    """A dual encoder around an open_clip network, in eval mode, with our attention in open_clip's own blocks.
 
     Args:
         network: the open_clip model; it is changed in place.
@@ -27,8 +28,15 @@ class OpenClipEncoder(DualEncoder):
         about: source, licence, limits, architecture and the like.
     """
 
+    network: Any  # an open_clip model; its makes share no type
+
     def __init__(
-        self, network: nn.Module, tokenizer: Any, preprocessing: Preprocessing, name: str, about: Mapping[str, Any]
+        self,
+        network: nn.Module,
+        tokenizer: Any,
+        preprocessing: Preprocessing,
+        name: str,
+        about: Mapping[str, Any],
     ) -> None:
         super().__init__()
         replace_attention(network)
@@ -36,9 +44,10 @@ class OpenClipEncoder(DualEncoder):
         self.name, self.about, self.preprocessing = name, dict(about), preprocessing
         self._tokenizer = tokenizer
         self._text: TextTower | None = find_text_tower(network)
-        self.context_length = int(network.context_length)  # type: ignore[arg-type]
-        self.embed_dim = int(self.about["architecture"]["embed_dim"])
-        self.text_width = self._text.width if self._text else int(self.about["architecture"]["text_cfg"].get("width", 0))
+        self.context_length = int(network.context_length)
+        architecture = self.about["architecture"]
+        self.embed_dim = int(architecture["embed_dim"])
+        self.text_width = self._text.width if self._text else int(architecture["text_cfg"].get("width", 0))
         self.causal_text = self._text is not None and self._text.causal
         self.capabilities = frozenset(self._find_capabilities())
         self.eval()
@@ -48,15 +57,20 @@ class OpenClipEncoder(DualEncoder):
             yield "text_embeddings"
             if self._text.ends_in_text and hasattr(self._tokenizer, "eot_token_id"):
                 yield "padding_cut"
-        if any(isinstance(module, Attention) for module in self.network.visual.modules()):  # type: ignore[union-attr]
+        if any(isinstance(module, Attention) for module in self.network.visual.modules()):
             yield "attention_maps"
 
+    @override
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         tokenizer, longest = self._tokenizer, self.context_length
-        if not hasattr(tokenizer, "eot_token_id"):  # a tokenizer of Hugging Face, which pads as its model needs
+        if not hasattr(
+            tokenizer, "eot_token_id"
+        ):  # a tokenizer of Hugging Face, which pads as its model needs
             rows = tokenizer.tokenizer(list(texts))["input_ids"]
         else:
-            rows = [[tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id] for text in texts]
+            rows = [
+                [tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id] for text in texts
+            ]
         for text, row in zip(texts, rows, strict=True):
             if len(row) > longest:
                 raise too_long(text, len(row), longest)
@@ -65,51 +79,66 @@ class OpenClipEncoder(DualEncoder):
         ids: Tensor = tokenizer(list(texts), context_length=longest)
         return ids
 
+    @override
     def embed_tokens(self, ids: Tensor) -> Tensor:
         return self._text_tower().embed(ids)
 
+    @override
     def encode_image(self, pixels: Tensor) -> Tensor:
-        return F.normalize(self.network.encode_image(pixels).float(), dim=-1)  # type: ignore[operator]
+        return F.normalize(self.network.encode_image(pixels).float(), dim=-1)
 
+    @override
     def encode_text(self, ids: Tensor) -> Tensor:
         if self._text is None:
-            return F.normalize(self.network.encode_text(ids).float(), dim=-1)  # type: ignore[operator]
+            return F.normalize(self.network.encode_text(ids).float(), dim=-1)
         return self.encode_text_embeddings(self.embed_tokens(ids), ids)
 
+    @override
     def encode_text_embeddings(self, embeddings: Tensor, ids: Tensor) -> Tensor:
         return F.normalize(self._text_tower()(embeddings, ids).float(), dim=-1)
 
     def _text_tower(self) -> TextTower:
         if self._text is None:
-            raise InputError(f"the text tower of {self.name} cannot be given embeddings; choose a plain CLIP text tower")
+            raise InputError(
+                f"the text tower of {self.name} takes no embeddings; choose a model with CLIP's own"
+            )
         return self._text
 
     @property
+    @override
     def log_logit_scale(self) -> nn.Parameter:
         scale = self.network.logit_scale
         assert isinstance(scale, nn.Parameter)
         return scale
 
     @property
+    @override
     def logit_bias(self) -> Tensor | None:
         bias = getattr(self.network, "logit_bias", None)
         return bias.reshape(()) if isinstance(bias, Tensor) else None
 
     @property
+    @override
     def image_projection(self) -> Tensor | None:
         projection = getattr(self.network.visual, "proj", None)
         return projection if isinstance(projection, Tensor) else None
 
     @property
+    @override
     def text_projection(self) -> Tensor | None:
         return self._text.projection if self._text else None
 
+    @override
     def image_tower_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         return (pair for pair in self.named_parameters() if pair[0].startswith("network.visual."))
 
+    @override
     def text_tower_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         shared = ("network.visual.", "network.logit_scale", "network.logit_bias")
         return (pair for pair in self.named_parameters() if not pair[0].startswith(shared))
 
+    @override
     def image_tower_state(self) -> Mapping[str, Tensor]:
-        return {name: tensor for name, tensor in self.state_dict().items() if name.startswith("network.visual.")}
+        return {
+            name: tensor for name, tensor in self.state_dict().items() if name.startswith("network.visual.")
+        }

@@ -1,4 +1,4 @@
-"""The forward pass of open_clip's own text tower, for prompts of any length and for prompts given as embeddings."""
+"""The forward pass of open_clip's own text tower, for prompts of any length or given as embeddings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from torch import Tensor, nn
 class TextTower:
     """Where the parts of an open_clip text tower are, whether the model keeps them flat or under ``.text``.
 
-    A causal tower that reads its answer at the end-of-text token never looks at what follows, so the padding behind the
-    longest prompt can be left out; open_clip's own forward adds all 77 positions and cannot do that.
+    A causal tower that reads its answer at the end-of-text token never looks at what follows, so the padding
+    behind the longest prompt can be left out; open_clip's own forward adds all 77 positions and cannot do
+    that.
 
     Args:
-        home: the module that holds token_embedding, positional_embedding, transformer, ln_final and text_projection.
+        home: the module that holds token_embedding, positional_embedding, transformer, ln_final and
+            text_projection.
         pool: how open_clip pools: ``"argmax"``, ``"eos"``, ``"first"`` or ``"last"``.
         end_id: the end-of-text token that ``"eos"`` looks for.
     """
@@ -90,6 +92,11 @@ def find_text_tower(network: Any) -> TextTower | None:
     if type(network) is CLIP:
         return TextTower(network, network.text_pool_type, network.text_eos_id)
     text = getattr(network, "text", None)
-    if type(text) is not TextTransformer or text.cls_emb is not None or text.use_pad_mask or text.pool_type == "none":
+    if (
+        type(text) is not TextTransformer
+        or text.cls_emb is not None
+        or text.use_pad_mask
+        or text.pool_type == "none"
+    ):
         return None
     return TextTower(text, text.pool_type, text.eos_id)

@@ -107,7 +107,8 @@ class Preprocessing:
         mean: of the three channels, for values in 0 to 1.
         std: of the three channels.
         interpolation: ``"bicubic"`` or ``"bilinear"``.
-        resize_mode: ``"shortest"`` edge to size and centre crop, ``"longest"`` edge to size and pad, or ``"squash"``.
+        resize_mode: ``"shortest"`` edge to size and centre crop, ``"longest"`` edge to size and pad, or
+            ``"squash"``.
         fill_color: grey level of the padding, 0 to 255.
 
     Example:
@@ -143,7 +144,11 @@ class Preprocessing:
             >>> Preprocessing.from_config({"size": 64}).size
             (64, 64)
         """
-        fields = {key: value for key, value in config.items() if key in cls.__dataclass_fields__ and value is not None}
+        fields = {
+            key: value
+            for key, value in config.items()
+            if key in cls.__dataclass_fields__ and value is not None
+        }
         for key, count in (("size", 2), ("mean", 3), ("std", 3)):
             if key in fields:
                 value = fields[key]
@@ -158,7 +163,9 @@ class Preprocessing:
         Returns:
             What `from_config` reads.
         """
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {
+            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
+        }
 
     def test(self, image: Pixels) -> torch.Tensor:
         """Prepare an image for prediction, as open_clip does.
@@ -243,4 +250,6 @@ class Preprocessing:
 
 def _check(image: Pixels) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise InputError(f"an image must be uint8 [H, W, 3], but this one is {image.dtype} {list(image.shape)}")
+        raise InputError(
+            f"an image must be uint8 [H, W, 3], but this one is {image.dtype} {list(image.shape)}"
+        )

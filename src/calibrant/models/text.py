@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -55,7 +55,7 @@ def text_classifier(
     words: Mapping[str, Sequence[str]] | None = None,
     batch: int = 256,
 ) -> Tensor:
-    """Build the matrix of class embeddings: the mean over templates and synonyms of unit features, of unit norm again.
+    """Build the matrix of class embeddings: the mean over templates and synonyms, of unit norm again.
 
     Args:
         encoder: the model.
@@ -70,11 +70,13 @@ def text_classifier(
     Raises:
         InputError: as `prompts`, and if a prompt is too long.
 
-    Source: Radford et al. 2021, "Learning transferable visual models from natural language supervision", section 3.1.4.
+    Source: Radford et al. 2021, "Learning transferable visual models from natural language supervision",
+        section 3.1.4.
     """
     written = prompts(names, templates, words)
     features = encode_prompts(encoder, [prompt for of_class in written for prompt in of_class], batch)
-    means = torch.stack([part.mean(dim=0) for part in features.split([len(of_class) for of_class in written])])
+    parts = torch.split(features, [len(of_class) for of_class in written])
+    means = torch.stack([part.mean(dim=0) for part in parts])
     return F.normalize(means, dim=-1)
 
 
@@ -133,7 +135,4 @@ def too_long(text: str, tokens: int, context_length: int) -> InputError:
         An `InputError`, to be raised by the caller.
     """
     shown = text if len(text) <= 80 else text[:77] + "..."
-    return InputError(f"prompt '{shown}' has {tokens} tokens, but the model reads {context_length}; shorten it")
-
-
-Tokenizer = Callable[..., Tensor]
+    return InputError(f"prompt '{shown}' has {tokens} tokens, the model reads {context_length}; shorten it")

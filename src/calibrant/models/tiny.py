@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from calibrant.errors import InputError
+from calibrant.models.checkpoints import load_weights
 from calibrant.models.open_clip import OpenClipEncoder
 from calibrant.models.preprocessing import Preprocessing
 from calibrant.storage import read_json
@@ -24,7 +23,8 @@ def load_tiny(random_initialisation: bool = False) -> OpenClipEncoder:
     """Load the small CLIP that comes with Calibrant.
 
     Args:
-        random_initialisation: leave the weights untrained (always the same ones); for tests of everything but the answers.
+        random_initialisation: leave the weights untrained (always the same ones), for tests of all but the
+            answers.
 
     Returns:
         The model, in eval mode, in float32.
@@ -36,20 +36,19 @@ def load_tiny(random_initialisation: bool = False) -> OpenClipEncoder:
         >>> load_tiny(random_initialisation=True).embed_dim
         256
     """
-    from open_clip import CLIP, SimpleTokenizer
+    from open_clip import SimpleTokenizer
+
+    from calibrant.models.open_clip_loading import build_network
 
     config: dict[str, Any] = read_json(FOLDER / "tiny.json")
     weights = FOLDER / "tiny.safetensors"
     if not random_initialisation and not weights.is_file():
         raise InputError(f"the packaged weights {weights.name} are missing; install Calibrant again")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = CLIP(**config["model_cfg"])
+    network = build_network(config["model_cfg"])
     if not random_initialisation:
-        from calibrant.models.checkpoints import load_weights
-
         load_weights(network, weights)
     about = {**ABOUT, "architecture": config["model_cfg"], "quick_gelu": config["model_cfg"]["quick_gelu"]}
     about["pretrained"] = None if random_initialisation else "tiny"
     tokenizer = SimpleTokenizer(context_length=config["model_cfg"]["text_cfg"]["context_length"])
-    return OpenClipEncoder(network, tokenizer, Preprocessing.from_config(config["preprocess_cfg"]), "tiny", about)
+    preprocessing = Preprocessing.from_config(config["preprocess_cfg"])
+    return OpenClipEncoder(network, tokenizer, preprocessing, "tiny", about)

@@ -1,0 +1,215 @@
+"""Image features that are computed once and kept on disk under the name of everything they depend on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from calibrant.errors import InputError
+from calibrant.models.dual_encoder import DualEncoder
+from calibrant.models.preprocessing import Augmentation, draws
+from calibrant.storage import atomic_write, digest
+
+Progress = Callable[[int, int], None]
+
+
+class ImageSet(Protocol):
+    """What the cache needs of an evaluation set."""
+
+    @property
+    def images(self) -> Any: ...  # noqa: D102
+
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
+
+    def __len__(self) -> int: ...
+
+
+def default_root() -> Path:
+    """Find the folder for what can be computed again.
+
+    Returns:
+        The folder that the variable CALIBRANT_CACHE names, otherwise the platform's usual place.
+
+    Example:
+        >>> default_root().name
+        'calibrant'
+    """
+    chosen = os.environ.get("CALIBRANT_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "calibrant"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "calibrant"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "calibrant"
+
+
+class FeatureCache:
+    """Image features on disk, memory-mapped.
+
+    A file is named by the content it was made of (image tower, preprocessing, augmentation, images, views,
+    seed, dtype), is written once and never replaced, so a mapped file stays valid and processes can share the
+    folder.
+
+    Args:
+        root: the folder; by default `default_root`.
+    """
+
+    def __init__(self, root: str | Path | None = None) -> None:
+        self.root = (default_root() if root is None else Path(root)) / "features"
+
+    def features(
+        self,
+        encoder: DualEncoder,
+        images: ImageSet,
+        views: int = 1,
+        seed: int = 0,
+        *,
+        augmentation: Augmentation | None = None,
+        dtype: Literal["float16", "float32"] = "float32",
+        batch: int = 64,
+        progress: Progress | None = None,
+    ) -> np.memmap[Any, np.dtype[Any]]:
+        """Give the features of a set of images; compute them only if nobody has before.
+
+        Args:
+            encoder: the model; only its image tower and preprocessing matter.
+            images: N images, such as an `EvaluationSet`.
+            views: 1 for the test transform; V > 1 for V augmented views of every image.
+            seed: of the augmented views; without effect for one view.
+            augmentation: of the augmented views.
+            dtype: of the stored features; they are computed in float32.
+            batch: how many images are encoded at once.
+            progress: called with the number of images done and N.
+
+        Returns:
+            [N, D] for one view, otherwise [V, N, D]; read-only, of unit norm up to the rounding of `dtype`.
+
+        Raises:
+            InputError: if `views` is below 1, an image cannot be read, or the disk is full.
+        """
+        if views < 1:
+            raise InputError(f"views is {views}, but there is at least one")
+        augmentation = augmentation or Augmentation()
+        path = self.path(encoder, images, views, seed, augmentation=augmentation, dtype=dtype)
+        if not path.exists():
+            computation = _Computation(encoder, images, views, seed, augmentation, np.dtype(dtype))
+            self._write(path, computation, batch, progress)
+        try:
+            stored = np.load(path, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} is damaged; delete it to have it computed again") from error
+        return stored[0] if views == 1 else stored  # type: ignore[no-any-return]
+
+    def path(
+        self,
+        encoder: DualEncoder,
+        images: ImageSet,
+        views: int = 1,
+        seed: int = 0,
+        *,
+        augmentation: Augmentation | None = None,
+        dtype: Literal["float16", "float32"] = "float32",
+    ) -> Path:
+        """Name the file of a set of features.
+
+        Args:
+            encoder: as for `features`.
+            images: as for `features`.
+            views: as for `features`.
+            seed: as for `features`.
+            augmentation: as for `features`.
+            dtype: as for `features`.
+
+        Returns:
+            The file, whether it exists or not.
+        """
+        policy: dict[str, Any] = {"views": views, "dtype": dtype}
+        if views > 1:
+            crop = augmentation or Augmentation()
+            policy |= {"seed": seed, "scale": crop.scale, "ratio": crop.ratio, "flip": crop.flip}
+        content = images.fingerprint or digest(*(np.asarray(images.images[i]) for i in range(len(images))))
+        return self.root / f"{digest(encoder.image_fingerprint(), content, len(images), policy)}.npy"
+
+    @staticmethod
+    def _write(path: Path, computation: _Computation, batch: int, progress: Progress | None) -> None:
+        own = path.with_name(f"{path.stem}.{os.getpid()}.npy")
+        with atomic_write(own) as temporary, open(temporary, "rb+") as file:
+            computation.write(file, batch, progress)
+        # a link, unlike a rename, fails if another process was faster, whose file may be mapped already
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.link(own, path)
+        except OSError:  # a file system without links
+            with contextlib.suppress(FileExistsError):
+                os.rename(own, path)
+        finally:
+            own.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Computation:
+    """Which features to compute, and how."""
+
+    encoder: DualEncoder
+    images: ImageSet
+    views: int
+    seed: int
+    augmentation: Augmentation
+    dtype: np.dtype[Any]
+
+    def write(self, file: BinaryIO, batch: int, progress: Progress | None) -> None:
+        """Write header and rows, with ordinary writes: a full disk behind a memory map kills the process."""
+        count, width = len(self.images), self.encoder.embed_dim
+        header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.views, count, width)}
+        np.lib.format.write_array_header_1_0(file, header)
+        start, row = file.tell(), width * self.dtype.itemsize
+        for first, block in self.blocks(max(1, batch // self.views)):
+            for view, rows in enumerate(block):
+                file.seek(start + (view * count + first) * row)
+                file.write(np.ascontiguousarray(rows, self.dtype).tobytes())
+            if progress is not None:
+                progress(first + block.shape[1], count)
+
+    def blocks(self, images_at_once: int) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+        """Encode a few images at a time, in all their views, so that each image is read once."""
+        device = self.encoder.log_logit_scale.device
+        for first in range(0, len(self.images), images_at_once):
+            indices = range(first, min(first + images_at_once, len(self.images)))
+            pixels = torch.stack([view for index in indices for view in self.prepared(index)])
+            with _eval_mode(self.encoder), torch.inference_mode(), torch.autocast(device.type, enabled=False):
+                encoded = self.encoder.encode_image(pixels.to(device)).cpu().numpy()
+            yield first, encoded.reshape(len(indices), self.views, -1).transpose(1, 0, 2)
+
+    def prepared(self, index: int) -> list[torch.Tensor]:
+        """Transform one image, once for every view."""
+        image = np.asarray(self.images.images[index])
+        if self.views == 1:
+            return [self.encoder.test_transform(image)]
+        return [
+            self.encoder.train_transform(
+                image, draws(self.seed, "cached views", view, index), self.augmentation
+            )
+            for view in range(self.views)
+        ]
+
+
+@contextlib.contextmanager
+def _eval_mode(encoder: DualEncoder) -> Iterator[None]:
+    modes = {module: module.training for module in encoder.modules()}
+    encoder.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

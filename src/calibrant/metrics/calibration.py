@@ -1,0 +1,127 @@
+"""The error of calibration: how far confidence and accuracy lie apart."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from calibrant.arrays import Float64
+from calibrant.errors import InputError, unknown
+from calibrant.metrics.binning import Binning, Bins, assign, bin_edges, fill
+from calibrant.metrics.scores import checked, top_label
+
+Norm = Literal["l1", "l2", "max"]
+
+
+def calibration_error(
+    probs: Any,
+    labels: Any,
+    bins: int = 15,
+    binning: Binning = "width",
+    norm: Norm = "l1",
+    debias: bool = False,
+) -> float:
+    """Distance between confidence and accuracy of the answer, over bins of confidence (top-label).
+
+    Bins are right-closed, the first one closed at 0, and confidence exactly 1 falls into the last. With g_b the accuracy
+    minus the mean confidence of bin b and w_b its share of the samples,
+
+    - ``"l1"`` is sum_b w_b |g_b|, the expected calibration error (ECE);
+    - ``"l2"`` is sqrt(sum_b w_b g_b^2);
+    - ``"max"`` is max_b |g_b| over bins that hold a sample (MCE), not weighted by their share.
+
+    A calibrated model, too, has a positive error on a finite set (`noise_floor`). `debias` takes the part away that
+    chance adds: for ``"l2"`` the unbiased estimate of g_b^2, for ``"l1"`` the expected excess when every bin's accuracy
+    is redrawn from its normal distribution, in closed form. Either is cut at 0, below which an error cannot lie.
+
+    Args:
+        probs: probabilities [N, C].
+        labels: class indices [N].
+        bins: how many bins.
+        binning: ``"width"`` for equal width, ``"mass"`` for equally many samples.
+        norm: ``"l1"``, ``"l2"`` or ``"max"``.
+        debias: whether to correct for the size of the set; not defined for ``"max"``.
+
+    Returns:
+        0 to 1.
+
+    Raises:
+        InputError: if the rows are no probabilities, a label is no class, or an option does not exist.
+
+    Source: Naeini et al. 2015 and Guo et al. 2017 for the binned error; Kumar, Liang and Ma, Verified Uncertainty
+    Calibration, 2019, sections 4.1 (l2) and 5 (normal debiasing), for the corrections.
+
+    Example:
+        >>> round(calibration_error([[0.9, 0.1], [0.9, 0.1]], [0, 1]), 3)
+        0.4
+    """
+    p, y = checked(probs, labels)
+    confidence, correct = top_label(p, y)
+    edges = bin_edges(confidence, bins, binning)
+    return error_of(fill(assign(confidence, edges), bins, confidence, correct), norm, debias)
+
+
+def error_of(bins: Bins, norm: str = "l1", debias: bool = False) -> float:
+    """Compute the calibration error of filled bins.
+
+    Args:
+        bins: the sums per bin.
+        norm: ``"l1"``, ``"l2"`` or ``"max"``.
+        debias: whether to correct for the size of the set.
+
+    Returns:
+        0 to 1.
+
+    Raises:
+        InputError: if the norm does not exist or cannot be debiased.
+    """
+    if norm == "l1":
+        return debiased_l1(bins) if debias else float(plain_l1(bins))
+    if norm == "l2":
+        excess = _variance(bins) if debias else 0.0
+        return float(np.sqrt(max(0.0, (bins.weight * (bins.gap**2 - excess)).sum())))
+    if norm == "max":
+        if debias:
+            raise InputError("the largest gap cannot be debiased; use norm 'l1' or 'l2'")
+        return float(np.abs(bins.gap).max())
+    raise unknown("norm", norm, ["l1", "l2", "max"])
+
+
+def plain_l1(bins: Bins) -> Float64:
+    """Sum the absolute gaps by the share of their bins.
+
+    Args:
+        bins: sums [..., bins].
+
+    Returns:
+        float64 [...].
+    """
+    result: Float64 = (bins.weight * np.abs(bins.gap)).sum(axis=-1)
+    return result
+
+
+def debiased_l1(bins: Bins) -> float:
+    """Take from the ECE what redrawing the accuracies would add to it: 2 ECE - E[sum_b w_b |N(g_b, s_b^2)|].
+
+    Args:
+        bins: sums [bins].
+
+    Returns:
+        0 to 1.
+    """
+    from scipy.special import erf
+
+    gap = np.abs(bins.gap)
+    spread = np.sqrt(bins.accuracy * (1 - bins.accuracy) / np.maximum(bins.count, 1))
+    certain = spread == 0
+    ratio = gap / np.where(certain, 1.0, spread)
+    folded = spread * np.sqrt(2 / np.pi) * np.exp(-(ratio**2) / 2) + gap * erf(ratio / np.sqrt(2))
+    redrawn = (bins.weight * np.where(certain, gap, folded)).sum()
+    return float(max(0.0, 2 * plain_l1(bins) - redrawn))
+
+
+def _variance(bins: Bins) -> Float64:
+    # a bin with a single sample tells nothing about its variance; Kumar et al. take such a bin's error as 0
+    variance: Float64 = bins.accuracy * (1 - bins.accuracy) / np.maximum(bins.count - 1, 1)
+    return np.where(bins.count < 2, bins.gap**2, variance)

@@ -1,0 +1,69 @@
+"""What to do next: rules that follow from the numbers."""
+
+from __future__ import annotations
+
+from calibrant.reporting.measures import MeasuredRun
+from calibrant.reporting.results import UNCALIBRATED
+from calibrant.reporting.words import accuracy_change, calibrator_words, error_change, gap, percent
+
+WIDE = 0.04  # half an interval of accuracy; about 500 images at 70 %
+
+
+def next_steps(lead: MeasuredRun) -> list[str]:
+    """Say what to do with a run.
+
+    Args:
+        lead: the run the first box speaks of.
+
+    Returns:
+        One to five sentences, the most useful first.
+    """
+    steps = [*_on_calibration(lead), *_on_shift(lead), *_on_tuning(lead), *_on_size(lead)]
+    if lead.main.result.images is not None:
+        steps.append(
+            "Look at the most trusted wrong answers below: a wrong label, or two classes that look alike, explain many."
+        )
+    return steps or ["Measure on a set that looks like the images you will meet, and write this report again."]
+
+
+def _on_calibration(lead: MeasuredRun) -> list[str]:
+    main = lead.main
+    if main.final_name == UNCALIBRATED:
+        if gap(main.raw).sign == 0:
+            return []
+        return ["Fit temperature scaling on validation images (calibrant calibrate), then write this report again."]
+    name = calibrator_words(main.final_name)
+    sign = error_change(main.raw, main.final).sign
+    if sign < 0:
+        return [f"Use the confidence after {name}, not the raw one."]
+    if sign > 0:
+        return [f"Leave out {name}: it harms here. Check that the validation images look like the test images."]
+    return [f"Raw confidence and confidence after {name} are equally good here: use either."]
+
+
+def _on_shift(lead: MeasuredRun) -> list[str]:
+    gaps = [(gap(one.final), one.result.name) for one in lead.sets if one.result.kind == "ood"]
+    sure = [(size.value, name) for size, name in gaps if size.sign > 0]
+    if not sure:
+        return []
+    worst = max(sure)[1]
+    return [
+        f"Do not rely on its confidence for images like {worst}. Have a person check them, or label some and tune again."
+    ]
+
+
+def _on_tuning(lead: MeasuredRun) -> list[str]:
+    main = lead.main
+    if not lead.tuned or main.zero_shot is None or accuracy_change(main.zero_shot, main.raw).sign > 0:
+        return []
+    return ["Tuning has not clearly helped: give it more images of each class, or try another method."]
+
+
+def _on_size(lead: MeasuredRun) -> list[str]:
+    answers = lead.main.raw
+    right = answers.values["accuracy"]
+    half = (right.high - right.low) / 2
+    if half <= WIDE:
+        return []
+    n = len(answers.correct)
+    return [f"Test on more images: with {n:,} the share of right answers is known to about ± {percent(half)} only."]

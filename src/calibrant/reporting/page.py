@@ -1,0 +1,230 @@
+"""The report: one HTML page that holds everything it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from calibrant.errors import InputError
+from calibrant.reporting.figures import MARKERS, Mark, reliability_diagram, values_by_set
+from calibrant.reporting.formats import ends, number, sortable
+from calibrant.reporting.gallery import Gallery, gallery, weight
+from calibrant.reporting.measures import Answers, MeasuredRun, MeasuredSet, measure_run
+from calibrant.reporting.next_steps import next_steps
+from calibrant.reporting.results import KIND_WORDS, UNCALIBRATED, RunResults
+from calibrant.reporting.rows import MEASURES, Row, rows_of
+from calibrant.reporting.svg import SERIES, light_colours
+from calibrant.reporting.words import Point, calibrator_words, choose_lead, first_box, percent
+from calibrant.storage import atomic_write
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+FIGURE_BUDGET, PICTURE_BUDGET = 1_200_000, 1_300_000  # characters; the page stays below 3 MB
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """One reliability diagram with what stands under it."""
+
+    heading: str
+    svg: Markup
+    answers: Answers
+
+
+@dataclass(frozen=True)
+class DiagramPair:
+    """The diagrams of one run on one set, before and after calibration."""
+
+    run: MeasuredRun
+    measured: MeasuredSet
+    diagrams: tuple[Diagram, ...]
+
+
+@dataclass(frozen=True)
+class Legend:
+    """One method in the legend of the figures."""
+
+    title: str
+    series: int
+    marker: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says about the runs on one model and data."""
+
+    model: str
+    data: str
+    runs: tuple[MeasuredRun, ...]
+    lead: MeasuredRun
+    points: tuple[Point, ...]
+    steps: tuple[str, ...]
+    rows: tuple[Row, ...]
+    legend: tuple[Legend, ...]
+    figures: tuple[tuple[str, Markup], ...]
+    diagrams: tuple[DiagramPair, ...]
+    galleries: tuple[tuple[MeasuredRun, Gallery], ...]
+    left_out: int
+
+
+def write_report(results: Sequence[RunResults], path: str | Path) -> Path:
+    """Write one self-contained page about one or more runs.
+
+    Args:
+        results: the runs; those on the same model and data are compared with one another.
+        path: the HTML file.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: if there is nothing to report on or the file cannot be written.
+    """
+    if not results:
+        raise InputError("a report needs at least one run")
+    groups: dict[tuple[str, str], list[MeasuredRun]] = {}
+    for run in results:
+        groups.setdefault((run.model, run.data), []).append(measure_run(run))
+    share = len(groups)
+    sections = [_section(number, group, share) for number, group in enumerate(groups.values())]
+    text = _fill(sections, title=_title(results))
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
+
+
+def _title(results: Sequence[RunResults]) -> str:
+    names = list(dict.fromkeys(run.title for run in results if run.method != "zero-shot")) or [results[0].title]
+    shown = ", ".join(names[:4]) + (" and others" if len(names) > 4 else "")
+    return f"{shown}: how far to trust it" if len(names) == 1 else f"{shown}: how far to trust them"
+
+
+def _section(number: int, group: Sequence[MeasuredRun], share: int) -> Section:
+    lead = choose_lead(group)
+    rows = rows_of(group)
+    diagrams, left_out = _diagrams(number, group, lead, FIGURE_BUDGET // share)
+    titles = {row.series: row.method for row in rows}
+    return Section(
+        model=lead.run.model,
+        data=lead.run.data,
+        runs=tuple(group),
+        lead=lead,
+        points=tuple(first_box(group)),
+        steps=tuple(next_steps(lead)),
+        rows=tuple(rows),
+        legend=tuple(
+            Legend(titles[series], series % SERIES, MARKERS[series % len(MARKERS)]) for series in sorted(titles)
+        ),
+        figures=_figures(number, rows),
+        diagrams=diagrams,
+        galleries=_galleries(group, lead, PICTURE_BUDGET // share),
+        left_out=left_out,
+    )
+
+
+def _figures(number: int, rows: Sequence[Row]) -> tuple[tuple[str, Markup], ...]:
+    after = [row for row in rows if row.calibrator == UNCALIBRATED]
+    made = []
+    for key, axis, heading, chosen in (
+        ("accuracy", "share of images that is right", "How often it is right", after),
+        ("ece_debiased", "calibration error (debiased ECE)", "Calibration error: lower is better", rows),
+    ):
+        calibrated = {row.calibrator for row in rows} != {UNCALIBRATED}
+        marks = [
+            Mark(
+                row.set_name,
+                row.series,
+                row.answers.values[key].value,
+                row.answers.values[key].low,
+                row.answers.values[key].high,
+                hollow=key != "accuracy" and calibrated and row.calibrator == UNCALIBRATED,
+            )
+            for row in chosen
+        ]
+        said = "; ".join(
+            f"{row.set_name}, {row.method}, {calibrator_words(row.calibrator)}: {row.answers.values[key].value:.3f}"
+            for row in chosen
+        )
+        made.append((heading, values_by_set(marks, axis, key == "accuracy", f"g{number}-{key}", f"{heading}. {said}.")))
+    return tuple(made)
+
+
+def _in_order(group: Sequence[MeasuredRun], lead: MeasuredRun) -> Iterable[tuple[MeasuredRun, MeasuredSet]]:
+    """Every run and set, the most telling first: main sets of all runs, then the lead's others, then the rest."""
+    runs = [lead, *(run for run in group if run is not lead)]
+    yield from ((run, run.main) for run in runs)
+    yield from ((run, one) for run in runs for one in run.sets if one is not run.main)
+
+
+def _diagrams(
+    number: int, group: Sequence[MeasuredRun], lead: MeasuredRun, budget: int
+) -> tuple[tuple[DiagramPair, ...], int]:
+    pairs: list[DiagramPair] = []
+    pending = list(_in_order(group, lead))
+    for index, (run, measured) in enumerate(pending):
+        shown = dict.fromkeys((UNCALIBRATED, measured.final_name))
+        made = []
+        for name in shown:
+            answers = measured.calibrated[name]
+            heading = calibrator_words(name)
+            said = _describe(run, measured, heading, answers)
+            made.append(Diagram(heading, reliability_diagram(answers.curve, f"g{number}-d{index}-{name}", said), answers))
+        budget -= sum(len(one.svg) for one in made)
+        if budget < 0 and pairs:
+            return tuple(pairs), len(pending) - index
+        pairs.append(DiagramPair(run, measured, tuple(made)))
+    return tuple(pairs), 0
+
+
+def _describe(run: MeasuredRun, measured: MeasuredSet, heading: str, answers: Answers) -> str:
+    curve = answers.curve
+    bins = "; ".join(
+        f"{percent(says)} sure, {percent(right)} right, {count} images"
+        for says, right, count in zip(curve.confidence, curve.accuracy, curve.count, strict=True)
+        if count
+    )
+    return f"Reliability diagram, {run.run.title} on {measured.result.name}, {heading}. {bins}."
+
+
+def _galleries(
+    group: Sequence[MeasuredRun], lead: MeasuredRun, budget: int
+) -> tuple[tuple[MeasuredRun, Gallery], ...]:
+    found: list[tuple[MeasuredRun, Gallery]] = []
+    for run, measured in _in_order(group, lead):
+        if run is not lead and measured is not run.main:
+            break
+        made = gallery(measured)
+        if made is None:
+            continue
+        budget -= weight([made])
+        if budget < 0 and found:
+            break
+        found.append((run, made))
+    return tuple(found)
+
+
+def _fill(sections: Sequence[Section], title: str) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("calibrant.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=percent, calibrator=calibrator_words, number=number, ends=ends, sortable=sortable
+    )
+    return environment.get_template("page.html").render(
+        title=title,
+        sections=sections,
+        measures=MEASURES,
+        kinds=KIND_WORDS,
+        colours=light_colours(),
+        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )

@@ -1,0 +1,134 @@
+"""What a report is made of: tuned models and what they answered on each evaluation set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from calibrant.errors import InputError
+
+Kind = Literal["id", "ood", "new"]
+KIND_WORDS: dict[Kind, str] = {
+    "id": "new images like the training ones",
+    "ood": "shifted images",
+    "new": "classes that were not tuned",
+}
+UNCALIBRATED = "none"
+ImageSource = Callable[[Sequence[str]], Sequence[npt.NDArray[np.uint8]]]
+
+
+@dataclass(frozen=True)
+class SetResult:
+    """The answers of one model on one evaluation set.
+
+    Args:
+        name: the name of the set, such as ``"emoji/sketch"``.
+        kind: ``"id"`` for images like the training ones, ``"ood"`` for shifted ones, ``"new"`` for new classes.
+        labels: int [N], index into `classes`.
+        classes: the C class names.
+        probabilities: calibrator name to float [N, C]; ``"none"`` (the model as it is) must be there.
+        description: one plain sentence about the images.
+        zero_shot: float [N, C], probabilities of the model before tuning, or None.
+        ids: N unique names of the images; numbered when left out.
+        units: [N], the unit of independence of each image (drawing, patient ...); None: every image counts for itself.
+        images: gives the pictures (uint8 [H, W, 3]) for a list of ids, or None where there are none.
+
+    Raises:
+        InputError: if shapes disagree, a label is outside the class list or rows are not probabilities.
+
+    Example:
+        >>> one = SetResult("mine/test", "id", np.array([0]), ["cat", "dog"], {"none": np.array([[0.8, 0.2]])})
+        >>> one.ids
+        ('0',)
+    """
+
+    name: str
+    kind: Kind
+    labels: npt.NDArray[np.integer]
+    classes: Sequence[str]
+    probabilities: Mapping[str, npt.NDArray[np.floating]]
+    description: str = ""
+    zero_shot: npt.NDArray[np.floating] | None = None
+    ids: Sequence[str] = ()
+    units: npt.NDArray[np.generic] | None = None
+    images: ImageSource | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KIND_WORDS:
+            raise InputError(f"{self.name}: kind must be one of {', '.join(KIND_WORDS)}, not '{self.kind}'")
+        if UNCALIBRATED not in self.probabilities:
+            raise InputError(f"{self.name}: probabilities need the entry 'none', the model as it is")
+        if not self.ids:
+            object.__setattr__(self, "ids", tuple(str(index) for index in range(len(self.labels))))
+        self._check_lengths()
+        tables = dict(self.probabilities)
+        if self.zero_shot is not None:
+            tables["zero-shot"] = self.zero_shot
+        for calibrator, table in tables.items():
+            _check_probabilities(f"{self.name}, {calibrator}", table, len(self.labels), len(self.classes))
+
+    def _check_lengths(self) -> None:
+        n = len(self.labels)
+        if n == 0:
+            raise InputError(f"{self.name}: there is no labelled image to report on")
+        if np.min(self.labels) < 0 or np.max(self.labels) >= len(self.classes):
+            raise InputError(f"{self.name}: a label lies outside the {len(self.classes)} classes; leave such images out")
+        for what, values in (("ids", self.ids), ("units", self.units)):
+            if values is not None and len(values) != n:
+                raise InputError(f"{self.name}: {len(values)} {what} for {n} labels")
+        if len(set(self.ids)) != n:
+            raise InputError(f"{self.name}: ids must be unique")
+
+
+def _check_probabilities(where: str, table: npt.NDArray[np.floating], n: int, classes: int) -> None:
+    if np.shape(table) != (n, classes):
+        raise InputError(f"{where}: probabilities have shape {np.shape(table)}, expected {(n, classes)}")
+    if not np.all(np.isfinite(table)) or np.min(table) < 0:
+        raise InputError(f"{where}: probabilities must be finite and not negative")
+    if np.max(np.abs(np.sum(table, axis=1, dtype=np.float64) - 1)) > 1e-4:
+        raise InputError(f"{where}: every row of probabilities must sum to 1")
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """One tuned model and everything that was measured on it.
+
+    Args:
+        title: what a reader should call it, such as ``"CoOp, 16 shots"``.
+        method: the recipe, such as ``"coop"``; ``"zero-shot"`` for the model before tuning.
+        model: the dual encoder that was tuned.
+        data: the data it was tuned on.
+        sets: one `SetResult` per evaluation set, in reading order.
+        commands: the command lines that made it.
+        warnings: what was warned about on the way.
+        licences: one line each for model and data.
+        versions: package name to version.
+        seeds: what was drawn (``"data"``, ``"training"``) to its seed.
+        facts: further lines for "how it was made", name to value.
+
+    Raises:
+        InputError: if there is no set, or two sets have one name.
+    """
+
+    title: str
+    method: str
+    model: str
+    data: str
+    sets: Sequence[SetResult]
+    commands: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    licences: Sequence[str] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [one.name for one in self.sets]
+        if not names:
+            raise InputError(f"{self.title}: nothing was measured; run predict and evaluate first")
+        if len(set(names)) != len(names):
+            raise InputError(f"{self.title}: two evaluation sets have the same name")

@@ -1,0 +1,239 @@
+"""The first box: what the numbers say, in plain sentences that claim nothing inside an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibrant.reporting.estimates import Estimate, calibration_change, mean_estimate, share_estimate
+from calibrant.reporting.measures import Answers, MeasuredRun, MeasuredSet
+from calibrant.reporting.results import KIND_WORDS, UNCALIBRATED
+
+SAYS, WINDOW, ENOUGH = 0.9, 0.05, 20
+
+
+@dataclass(frozen=True)
+class Point:
+    """One line of the box: what it is about, and the sentences."""
+
+    about: str
+    text: str
+
+
+def percent(value: float) -> str:
+    """Write a share as whole per cent, with a digit more near the ends.
+
+    Example:
+        >>> percent(0.714), percent(0.0034), percent(0.996)
+        ('71 %', '0.3 %', '99.6 %')
+    """
+    digits = 1 if 0 < value < 0.01 or 0.99 < value < 1 else 0
+    return f"{100 * value:.{digits}f} %"
+
+
+def interval(estimate: Estimate) -> str:
+    """Write the 95 % interval of a share.
+
+    Example:
+        >>> interval(Estimate(0.7, 0.684, 0.741)), interval(Estimate(1.0, float("nan"), float("nan")))
+        ('68–74 %', 'unknown')
+    """
+    if not estimate.known:
+        return "unknown"
+    low, high = percent(estimate.low), percent(estimate.high)
+    return f"{low.removesuffix(' %')}–{high}"
+
+
+def points(change: Estimate) -> str:
+    """Write a change of a share in percentage points with its interval, without its sign."""
+    ends = sorted((abs(change.low), abs(change.high)))
+    digits = 1 if abs(change.value) < 0.0095 else 0
+    return f"{100 * abs(change.value):.{digits}f} points ({100 * ends[0]:.{digits}f}–{100 * ends[1]:.{digits}f})"
+
+
+def calibrator_words(name: str) -> str:
+    """Name a calibrator for a reader.
+
+    Example:
+        >>> calibrator_words("temperature"), calibrator_words("none")
+        ('temperature scaling', 'as it is')
+    """
+    return {UNCALIBRATED: "as it is", "temperature": "temperature scaling"}.get(name, name)
+
+
+def _and(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
+def accuracy_change(before: Answers, after: Answers) -> Estimate:
+    """After minus before, paired by image."""
+    return mean_estimate(after.correct.astype(float) - before.correct.astype(float), after.units)
+
+
+def error_change(before: Answers, after: Answers) -> Estimate:
+    """Change of the expected calibration error, paired by image."""
+    return calibration_change(before.confidence, after.confidence, before.correct, after.correct, after.units)
+
+
+def gap(answers: Answers) -> Estimate:
+    """Average confidence minus share right; positive is too sure."""
+    return mean_estimate(answers.confidence - answers.correct, answers.units)
+
+
+def first_box(group: Sequence[MeasuredRun]) -> list[Point]:
+    """Say what was measured about runs that were tuned on the same data.
+
+    Args:
+        group: runs on the same model and data, at least one.
+
+    Returns:
+        The points in reading order, for the most accurate tuned run; the comparison first where there are several.
+    """
+    lead = choose_lead(group)
+    made = [_what_it_is(lead), *([_which_method(group, lead)] if sum(run.tuned for run in group) > 1 else [])]
+    made += [_how_often_right(lead), _says_ninety(lead.main)]
+    made += [point for kind in ("ood", "new") if (point := _elsewhere(lead, kind)) is not None]
+    if lead.main.final_name != UNCALIBRATED:
+        made.append(_calibrating(lead))
+    return made
+
+
+def choose_lead(group: Sequence[MeasuredRun]) -> MeasuredRun:
+    """The run the sentences speak of: the most accurate tuned one on its main set."""
+    tuned = [run for run in group if run.tuned] or list(group)
+    return max(tuned, key=lambda run: float(np.mean(run.main.raw.correct)))
+
+
+def _what_it_is(lead: MeasuredRun) -> Point:
+    run, classes = lead.run, len(lead.main.result.classes)
+    if not lead.tuned:
+        return Point("What this is", f"{run.model} as it comes, without tuning, asked about {classes} classes.")
+    text = f"{run.title}: the model {run.model}, tuned on {run.data} with the method {run.method}."
+    return Point("What this is", f"{text} It chooses among {classes} classes.")
+
+
+def _which_method(group: Sequence[MeasuredRun], lead: MeasuredRun) -> Point:
+    worse, level = [], []
+    for run in group:
+        other = run.find(lead.main.result.name)
+        if run is lead or not run.tuned or other is None or len(other.raw.correct) != len(lead.main.raw.correct):
+            continue
+        change = accuracy_change(other.raw, lead.main.raw)
+        shown = f"{run.run.title} ({percent(float(np.mean(other.raw.correct)))})"
+        (worse if change.sign > 0 else level).append(shown)
+    text = f"{lead.run.title} is right most often here ({percent(float(np.mean(lead.main.raw.correct)))})."
+    if level:
+        text += f" {_and(level)} cannot be told apart from it on these images."
+    if worse:
+        text += f" {_and(worse)} {'is' if len(worse) == 1 else 'are'} less accurate, by more than chance explains."
+    text += " It was picked on these same images, so expect slightly less on others."
+    return Point("Which method", text)
+
+
+def _how_often_right(lead: MeasuredRun) -> Point:
+    main, answers = lead.main, lead.main.raw
+    right = answers.values["accuracy"]
+    text = f"On {KIND_WORDS[main.result.kind]} it is right {percent(right.value)} of the time"
+    text += f" (95 % interval {interval(right)}; {len(answers.correct):,} images)."
+    if lead.tuned and main.zero_shot is not None:
+        before = percent(main.zero_shot.values["accuracy"].value)
+        change = accuracy_change(main.zero_shot, answers)
+        if change.sign == 0:
+            text += f" Before tuning it was right {before} of the time: too close to call a difference."
+        else:
+            moved = "gained" if change.sign > 0 else "lost"
+            text += f" Before tuning it was {before}: tuning {moved} {points(change)}."
+    return Point("How often it is right", text)
+
+
+def near_ninety(answers: Answers) -> tuple[int, Estimate | None]:
+    """Number of answers with about 90 % confidence, and the share of them that is right (None: too few to tell)."""
+    chosen = np.abs(answers.confidence - SAYS) <= WINDOW
+    count = int(np.sum(chosen))
+    if count < ENOUGH:
+        return count, None
+    return count, share_estimate(answers.correct[chosen], None if answers.units is None else answers.units[chosen])
+
+
+def _says_ninety(main: MeasuredSet) -> Point:
+    sentences = [_at_ninety("When", main.raw)]
+    if main.final_name != UNCALIBRATED:
+        sentences.append(_at_ninety(f"After {calibrator_words(main.final_name)}, when", main.final))
+    return Point("Can its confidence be believed", " ".join(sentences))
+
+
+def _at_ninety(start: str, answers: Answers) -> str:
+    count, share = near_ninety(answers)
+    if share is None:
+        return f"{start} it says about 90 %, it is too rare ({count} answers) to tell how often it is right."
+    if share.low <= SAYS <= share.high:
+        verdict = "which fits"
+    else:
+        verdict = "less often than it says" if share.high < SAYS else "more often than it says"
+    right = f"{percent(share.value)} of the time ({interval(share)}; {count:,} answers)"
+    return f"{start} it says about 90 %, it is right {right}, {verdict}."
+
+
+def _elsewhere(lead: MeasuredRun, kind: str) -> Point | None:
+    sets = [one for one in lead.sets if one.result.kind == kind and one is not lead.main]
+    if not sets:
+        return None
+    return Point(
+        "Shifted images" if kind == "ood" else "New classes",
+        f"{_range_of_accuracy(sets, kind)} {_trust(sets)}",
+    )
+
+
+def _range_of_accuracy(sets: Sequence[MeasuredSet], kind: str) -> str:
+    ordered = sorted(sets, key=lambda one: one.raw.values["accuracy"].value)
+    where = "images that differ from the training ones" if kind == "ood" else "classes it was not tuned on"
+    shown = [(one.result.name, one.raw.values["accuracy"]) for one in ordered]
+    if len(shown) == 1:
+        name, right = shown[0]
+        return f"On {where} ({name}) it is right {percent(right.value)} of the time ({interval(right)})."
+    (low_name, low), (high_name, high) = shown[0], shown[-1]
+    return (
+        f"On {len(shown)} sets of {where} it is right between {percent(low.value)} of the time"
+        f" ({low_name}; {interval(low)}) and {percent(high.value)} ({high_name}; {interval(high)})."
+    )
+
+
+def _trust(sets: Sequence[MeasuredSet]) -> str:
+    gaps = [(one, gap(one.final)) for one in sets]
+    sure = sorted((pair for pair in gaps if pair[1].sign > 0), key=lambda pair: -pair[1].value)
+    unsure = [pair for pair in gaps if pair[1].sign < 0]
+    after = "" if sets[0].final_name == UNCALIBRATED else f" even after {calibrator_words(sets[0].final_name)}"
+    if not sure and not unsure:
+        return "On average its confidence fits how often it is right, within the uncertainty."
+    sentences = []
+    if sure:
+        worst, size = sure[0]
+        many = "there" if len(sets) == 1 else f"on {_and([one.result.name for one, _ in sure])}"
+        most = "" if len(sure) == 1 else f", most on {worst.result.name}"
+        sentences.append(f"It is too sure of itself {many}{after}{most}: on average by {points(size)}.")
+    if unsure:
+        many = "there" if len(sets) == 1 else f"on {_and([one.result.name for one, _ in unsure])}"
+        sentences.append(f"It is less sure than it could be {many}.")
+    return " ".join(sentences)
+
+
+def _calibrating(lead: MeasuredRun) -> Point:
+    main, name = lead.main, calibrator_words(lead.main.final_name)
+    before, after = main.raw.values["ece"].value, main.final.values["ece"].value
+    sign = error_change(main.raw, main.final).sign
+    if sign == 0:
+        effect = f"makes no difference these images can show to the calibration error ({before:.3f}, then {after:.3f})"
+    else:
+        effect = f"{'lowers' if sign < 0 else 'raises'} the calibration error from {before:.3f} to {after:.3f}"
+    text = f"{name[0].upper()}{name[1:]} {effect}; a perfectly calibrated model would show about"
+    text += f" {main.final.noise_floor:.3f} on this many images."
+    others = [error_change(one.raw, one.final).sign for one in lead.sets if one is not main]
+    if others:
+        better, worse = others.count(-1), others.count(1)
+        text += f" On the {len(others)} other sets it helps on {better}, harms on {worse}"
+        text += f" and makes no clear difference on {len(others) - better - worse}."
+    same = np.array_equal(main.raw.answer, main.final.answer)
+    text += " It changes no answer, only how sure the model is." if same else " It also changes some of the answers."
+    return Point(f"What {name} does", text)

@@ -1,0 +1,103 @@
+"""Runs made of drawn probabilities, whose calibration is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from calibrant.reporting.results import Kind, RunResults, SetResult
+
+CLASSES = ["cat", "dog", "<b>bold</b> & sons", 'the "quoted"', "Käfer", "蝶", "owl", "hen", "bee", "ant"]
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def drawn(
+    seed: int, n: int, sharpness: float, classes: int = len(CLASSES)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits [n, classes] that are calibrated, and the labels drawn from them."""
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(size=(n, classes)) * sharpness
+    draws = generator.random((n, 1))
+    labels = np.minimum((softmax(logits).cumsum(axis=1) < draws).sum(axis=1), classes - 1)
+    return logits, labels
+
+
+def pictures(ids: Sequence[str]) -> list[np.ndarray]:
+    """A disc on a coloured ground for each id, of unequal sizes."""
+    made = []
+    for name in ids:
+        generator = np.random.default_rng([ord(letter) for letter in name])
+        height, width = (64, 64) if generator.random() < 0.8 else (300, 200)
+        y, x = np.mgrid[:height, :width]
+        ground, disc = generator.integers(40, 250, (2, 3))
+        centre = generator.uniform(0.3, 0.7, 2) * (height, width)
+        inside = np.hypot(y - centre[0], x - centre[1]) < 0.25 * min(height, width)
+        noise = generator.integers(-12, 12, (height, width, 3))
+        made.append(np.clip(np.where(inside[..., None], disc, ground) + noise, 0, 255).astype(np.uint8))
+    return made
+
+
+def set_result(
+    name: str = "emoji/test",
+    kind: Kind = "id",
+    *,
+    seed: int = 1,
+    n: int = 1000,
+    sharpness: float = 3.0,
+    overconfidence: float = 2.0,
+    leftover: float = 1.0,
+    units: int | None = None,
+) -> SetResult:
+    """One set; raw probabilities are too sharp by `overconfidence`, calibrated ones still by `leftover`."""
+    logits, labels = drawn(seed, n, sharpness)
+    generator = np.random.default_rng(seed + 999)
+    return SetResult(
+        name=name,
+        kind=kind,
+        labels=labels,
+        classes=CLASSES,
+        probabilities={"none": softmax(logits * overconfidence), "temperature": softmax(logits * leftover)},
+        description=f"Drawn numbers called {name}, with <i>markup</i> & an ampersand.",
+        zero_shot=softmax(0.4 * logits + generator.normal(size=logits.shape) * sharpness * 0.5),
+        ids=[f"{name}-{index}" for index in range(n)],
+        units=None if units is None else np.arange(n) % units,
+        images=pictures,
+    )
+
+
+def run_results(title: str = "CoOp", method: str = "coop", *, seed: int = 1, sharpness: float = 3.0) -> RunResults:
+    """One run on four sets."""
+    sets = [
+        set_result("emoji/test", "id", seed=1, sharpness=sharpness, units=300),
+        set_result("emoji/rendition", "ood", seed=2, sharpness=sharpness * 0.7, leftover=1.4),
+        set_result("emoji/sketch", "ood", seed=3, sharpness=sharpness * 0.4, leftover=2.0),
+        set_result("emoji/new", "new", seed=4, sharpness=sharpness * 0.8, leftover=1.0),
+    ]
+    return RunResults(
+        title=title,
+        method=method,
+        model="tiny",
+        data="emoji",
+        sets=sets,
+        commands=[f"calibrant tune tiny emoji --method {method} --shots 16 --seed {seed}", "calibrant report runs/a"],
+        warnings=["3 classes have codes for names (n0123); give words with --names"],
+        licences=["tiny: Apache-2.0", "emoji: drawings of Noto Emoji (Apache-2.0), Twemoji (CC-BY 4.0)"],
+        versions={"calibrant": "0.1.0", "numpy": "2.4.6"},
+        seeds={"data": seed, "training": seed},
+        facts={"Training images": "4,992 (16 per class)"},
+    )
+
+
+def four_methods() -> list[RunResults]:
+    """Zero-shot and three methods, as the demo reports them."""
+    return [
+        run_results("zero-shot", "zero-shot", sharpness=1.8),
+        run_results("FT", "ft", sharpness=3.0),
+        run_results("FLYP", "flyp", sharpness=3.1),
+        run_results("CoOp", "coop", sharpness=2.5),
+    ]

@@ -1,0 +1,1 @@
+"""What is trainable: one short file each."""

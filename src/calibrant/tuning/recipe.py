@@ -1,0 +1,203 @@
+"""A method as a recipe: what it is, what it trains, and every setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from calibrant.errors import InputError, unknown
+from calibrant.tuning import components
+from calibrant.tuning.recipe_file import read_yaml
+from calibrant.tuning.resolve import Draft
+from calibrant.tuning.settings import Place, Settings, Where, validate
+
+Part = dict[str, JsonValue]
+
+
+class Paper(Settings):
+    """Where a method was published."""
+
+    title: str
+    authors: str
+    year: int
+    url: str
+
+
+class Stage(Settings):
+    """One training stage: what is trained, how, and towards what; each part is its name and its settings."""
+
+    parameterization: Part
+    solver: Part
+    objective: Part | None = None
+    regularizers: dict[str, Part] = Field(default_factory=dict)
+
+
+class Recipe(Settings):
+    """A method with every setting written out, as `load_recipe` gives it; its JSON form loads again.
+
+    Attributes:
+        name: what it was asked for, such as ``"flyp+wise_ft"``.
+        title: its name in prose.
+        about: what it does, in one or two sentences.
+        paper: where it was published.
+        trains: what is trained, in words.
+        works_for_new_classes: whether the tuned part helps with classes that were not seen in tuning.
+        verified: how far it is verified: by a formula, by released code, by a published result.
+        stages: one after the other; each goes on from the tensors of the one before.
+        averaging: averagings of the last stage by name, in the order in which they are applied.
+        profile: ``"published"`` or the name of another set of values.
+    """
+
+    name: str
+    title: str
+    about: str
+    paper: Paper | None = None
+    trains: str
+    works_for_new_classes: bool
+    verified: list[Literal["formula", "released code", "published result"]] = Field(default_factory=list)
+    stages: list[Stage] = Field(min_length=1)
+    averaging: dict[str, Part] = Field(default_factory=dict)
+    profile: str = "published"
+
+    @model_validator(mode="after")
+    def _trains_towards_something(self) -> Recipe:
+        for number, stage in enumerate(self.stages):
+            if stage.objective is None and stage.solver.get("name") != "none":
+                raise ValueError(f"stages.{number} has a solver but no objective")
+        return self
+
+
+class _File(Recipe):
+    """What a recipe file may hold: a recipe, named by the file, with its profiles."""
+
+    name: str = ""
+    profiles: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+
+
+def load_recipe(method: str | Path, overrides: Mapping[str, Any] | None = None, profile: str = "published") -> Recipe:
+    """Find a method, put together what ``+`` adds to it, and write out every setting.
+
+    Later values win: the recipe, then what is added, then the profile, then `overrides`.
+
+    Args:
+        method: a packaged recipe (``"coop"``), a file (``"mine.yaml"``), either with regularizers or averagings added to
+            its last stage (``"flyp+wise_ft"``).
+        overrides: values by dotted place, as ``--set`` takes them: ``{"stages.0.solver.epochs": 5}``; a place that starts
+            with a stage's own key (``solver.epochs``) means the last stage.
+        profile: ``"published"`` for the values of the paper, or another profile of the recipe, such as ``"tiny"``.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        InputError: if a method, profile, part or setting is unknown (with the nearest valid name), if a key is given
+            twice, or if a value has the wrong type; the file and the line are named.
+
+    Example:
+        >>> load_recipe("wise-ft", {"averaging.wise_ft.alpha": 0.3}).averaging["wise_ft"]["alpha"]
+        0.3
+    """
+    text = str(method)
+    left, *added = [text] if Path(text).is_file() else text.split("+")
+    path = _find(left)
+    values, lines = read_yaml(path)
+    draft = Draft(values, lambda place: f"{path.name} line {lines.get(place, 1)}" if place in lines or not place else "")
+    profiles = validate(_File, values, draft.where).profiles
+    if profile != "published" and profile not in profiles:
+        raise unknown(f"profile of {left}", profile, ["published", *profiles])
+    values.pop("profiles", None)
+    values.update(name=text, profile=profile)
+    for part in added:
+        draft.add(part)
+    draft.override(profiles.get(profile, {}), f"{path.name}, profile {profile}")
+    draft.override(overrides or {}, "--set")
+    return _complete(draft.values, draft.where)
+
+
+def list_recipes() -> list[dict[str, Any]]:
+    """Describe every method, for ``calibrant list methods``; does not need torch.
+
+    Returns:
+        One row per recipe: name, title, about, trains, objective, regularizers, averaging, paper,
+        works_for_new_classes, verified, profiles.
+
+    Raises:
+        InputError: if a recipe file is not valid.
+
+    Example:
+        >>> [row["name"] for row in list_recipes()][:3]
+        ['coop', 'flyp', 'ft']
+    """
+    rows = []
+    for name, path in _recipes().items():
+        values, lines = read_yaml(path)
+        where: Where = lambda place, path=path, lines=lines: f"{path.name} line {lines.get(place, 1)}"  # noqa: E731
+        recipe = validate(_File, values, where)
+        last = recipe.stages[-1]
+        rows.append(
+            {
+                "name": name,
+                **{key: getattr(recipe, key) for key in ("title", "about", "trains", "works_for_new_classes", "verified")},
+                "parameterization": last.parameterization.get("name"),
+                "objective": last.objective.get("name") if last.objective else None,
+                "regularizers": list(last.regularizers),
+                "averaging": list(recipe.averaging),
+                "paper": recipe.paper.model_dump() if recipe.paper else None,
+                "profiles": ["published", *(name for name in recipe.profiles if name != "published")],
+            }
+        )
+    return rows
+
+
+def _recipes() -> dict[str, Path]:
+    """All recipe files by name; a plug-in cannot replace a packaged one."""
+    found: dict[str, Path] = {}
+    for folder in components.recipe_folders():
+        for path in sorted(folder.glob("*.yaml")):
+            found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
+
+
+def _find(method: str) -> Path:
+    if method.endswith((".yaml", ".yml")):
+        return Path(method)
+    known = _recipes()
+    if method not in known:
+        raise unknown("method", method, known)
+    return known[method]
+
+
+def _complete(values: dict[str, Any], where: Where) -> Recipe:
+    """Check every part against its own settings and write out the defaults."""
+    recipe = validate(Recipe, values, where)
+    resolved = recipe.model_dump(mode="json")
+    for number, stage in enumerate(resolved["stages"]):
+        place: Place = ("stages", number)
+        for key, registry in _ONE_OF.items():
+            if stage[key] is not None:
+                stage[key] = _part(registry, stage[key], where, (*place, key))
+        stage["regularizers"] = _parts(components.REGULARIZERS, stage["regularizers"], where, (*place, "regularizers"))
+    resolved["averaging"] = _parts(components.AVERAGINGS, resolved["averaging"], where, ("averaging",))
+    return Recipe.model_validate(resolved)
+
+
+_ONE_OF = {
+    "parameterization": components.PARAMETERIZATIONS,
+    "solver": components.SOLVERS,
+    "objective": components.OBJECTIVES,
+}
+
+
+def _part(registry: components.Registry[Any], given: dict[str, Any], where: Where, place: Place) -> dict[str, Any]:
+    name = given.get("name")
+    if not isinstance(name, str):
+        raise InputError(f"{where(place)}: {registry.kind} needs a 'name'; known: {', '.join(registry.names())}")
+    rest = {key: value for key, value in given.items() if key != "name"}
+    return {"name": name, **registry.settings(name, rest, where, place)}
+
+
+def _parts(registry: components.Registry[Any], given: dict[str, Any], where: Where, place: Place) -> dict[str, Any]:
+    return {name: registry.settings(name, value, where, (*place, name)) for name, value in given.items()}

@@ -1,0 +1,1 @@
+"""How a stage is solved: by steps, in closed form, or not at all."""

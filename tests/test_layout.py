@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "calibrant"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# What stands on one floor does not know its neighbours. The files that share the run folder count as one room.
+# What stands on one floor does not know its neighbours. Files that share the run folder count as one room.
 FLOORS = (
     {"errors"},
     {"storage", "arrays"},

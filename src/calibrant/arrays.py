@@ -1,4 +1,4 @@
-"""What every room accepts as an array: NumPy or torch, checked once, with errors that name it; and the softmax."""
+"""What every room accepts as an array, with errors that name it; and the softmax."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROW_SUM_TOLERANCE = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-6}
 
 
 def as_array(value: Any, name: str) -> Array:
-    """Turn a NumPy array, a torch tensor on any device or nested lists into a NumPy array, without copying if possible.
+    """Turn an array, a torch tensor on any device or nested lists into NumPy, if possible without a copy.
 
     Args:
         value: the numbers or strings.
@@ -75,7 +75,7 @@ def as_floats(value: Any, name: str, shape: tuple[int | None, ...]) -> Array:
     array = array.astype(
         {"f2": np.float32, "f4": np.float32}.get(array.dtype.str[1:], np.float64), copy=False
     )
-    # one sum instead of one flag per value: a NaN or an infinity anywhere makes it non-finite, and so may an overflow
+    # one sum instead of one flag per value: a NaN or an infinity anywhere makes it non-finite
     with np.errstate(over="ignore", invalid="ignore"):
         suspicious = not np.isfinite(array.sum(dtype=np.float64))
     if suspicious and not np.isfinite(array).all():
@@ -109,7 +109,7 @@ def as_matrix(value: Any, name: str) -> Array:
         raise InputError(f"{name} are empty: there is no sample to work on")
     if array.shape[1] < 2:
         raise InputError(
-            f"{name} need at least two classes, not {array.shape[1]}; for one score s give the two columns 0 and s"
+            f"{name} need at least two classes, not {array.shape[1]}; one score s is the columns 0 and s"
         )
     return as_floats(array, name, (None, None))
 
@@ -177,7 +177,8 @@ def as_probabilities(value: Any, name: str = "probabilities") -> Array:
     if array.min() < 0 or array.max() > 1 + tolerance:
         row, column = np.argwhere((array < 0) | (array > 1 + tolerance))[0]
         raise InputError(
-            f"{name} must lie between 0 and 1, but row {row}, column {column} is {array[row, column]:g}; apply a softmax to logits first"
+            f"{name} must lie between 0 and 1, but row {row}, column {column} is {array[row, column]:g}; "
+            "apply a softmax to logits first"
         )
     sums = array.sum(axis=1, dtype=np.float64)
     row = int(np.argmax(np.abs(sums - 1)))

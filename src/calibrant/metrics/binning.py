@@ -20,8 +20,8 @@ def bin_edges(confidence: Float64, bins: int, binning: str = "width") -> Float64
     Args:
         confidence: float64 [N].
         bins: how many.
-        binning: ``"width"`` for bins of equal width, ``"mass"`` for bins of equally many samples; samples of equal
-            confidence are never parted, so that the order of the samples does not matter.
+        binning: ``"width"`` for bins of equal width, ``"mass"`` for bins of equally many samples; samples
+            of equal confidence are never parted, so that the order of the samples does not matter.
 
     Returns:
         float64 [bins + 1] from 0 to 1.
@@ -105,7 +105,7 @@ def fill(index: Int64, bins: int, confidence: Float64, correct: Array, weight: A
         The sums [bins].
 
     Example:
-        >>> fill(np.array([0, 1, 1]), 2, np.array([0.1, 0.7, 0.9]), np.array([False, True, True])).gap.round(3)
+        >>> fill(np.array([0, 1, 1]), 2, np.array([0.1, 0.7, 0.9]), np.array([0, 1, 1])).gap.round(3)
         array([-0.1,  0.2])
     """
     w: npt.NDArray[np.float64] = (

@@ -44,8 +44,8 @@ def unit_index(units: Any, samples: int) -> tuple[Int64, int]:
     """Number the units of independence.
 
     Args:
-        units: one value per sample, equal for samples that depend on each other (a drawing, a patient); None if all
-            samples are independent.
+        units: one value per sample, equal for samples that depend on each other (a drawing, a patient);
+            None if all samples are independent.
         samples: N.
 
     Returns:

@@ -24,16 +24,17 @@ def calibration_error(
 ) -> float:
     """Distance between confidence and accuracy of the answer, over bins of confidence (top-label).
 
-    Bins are right-closed, the first one closed at 0, and confidence exactly 1 falls into the last. With g_b the accuracy
-    minus the mean confidence of bin b and w_b its share of the samples,
+    Bins are right-closed, the first one closed at 0, and confidence exactly 1 falls into the last. With g_b
+    the accuracy minus the mean confidence of bin b and w_b its share of the samples,
 
     - ``"l1"`` is sum_b w_b |g_b|, the expected calibration error (ECE);
     - ``"l2"`` is sqrt(sum_b w_b g_b^2);
     - ``"max"`` is max_b |g_b| over bins that hold a sample (MCE), not weighted by their share.
 
-    A calibrated model, too, has a positive error on a finite set (`noise_floor`). `debias` takes the part away that
-    chance adds: for ``"l2"`` the unbiased estimate of g_b^2, for ``"l1"`` the expected excess when every bin's accuracy
-    is redrawn from its normal distribution, in closed form. Either is cut at 0, below which an error cannot lie.
+    A calibrated model, too, has a positive error on a finite set (`noise_floor`). `debias` takes the part
+    away that chance adds: for ``"l2"`` the unbiased estimate of g_b^2, for ``"l1"`` the expected excess
+    when every bin's accuracy is redrawn from its normal distribution, in closed form. Either is cut at 0,
+    below which an error cannot lie.
 
     Args:
         probs: probabilities [N, C].
@@ -49,8 +50,8 @@ def calibration_error(
     Raises:
         InputError: if the rows are no probabilities, a label is no class, or an option does not exist.
 
-    Source: Naeini et al. 2015 and Guo et al. 2017 for the binned error; Kumar, Liang and Ma, Verified Uncertainty
-    Calibration, 2019, sections 4.1 (l2) and 5 (normal debiasing), for the corrections.
+    Source: Naeini et al. 2015 and Guo et al. 2017 for the binned error; Kumar, Liang and Ma, Verified
+    Uncertainty Calibration, 2019, for the corrections: the debiased estimator (l2) and the normal one (l1).
 
     Example:
         >>> round(calibration_error([[0.9, 0.1], [0.9, 0.1]], [0, 1]), 3)

@@ -28,6 +28,6 @@ def definitions(bins: int = 15) -> dict[str, str]:
         "nll": "mean negative log-likelihood of the label, in nats",
         "brier": "mean squared error of the probabilities, summed over classes",
         "mean_confidence": "mean probability of the most probable class",
-        "ece_noise_floor": f"expected ECE of a perfectly calibrated model with these confidences and this many "
-        f"independent samples ({binned})",
+        "ece_noise_floor": "expected ECE of a perfectly calibrated model with these confidences and as "
+        f"many independent samples ({binned})",
     }

@@ -45,9 +45,11 @@ def by_group(
         probs: probabilities [N, C].
         labels: class indices [N].
         groups: the subgroup of each sample [N], any plain type.
-        worst_by: the measure to sort by: ``"accuracy"``, ``"ece"``, ``"ece_debiased"``, ``"nll"`` or ``"brier"``.
+        worst_by: the measure to sort by: ``"accuracy"``, ``"ece"``, ``"ece_debiased"``, ``"nll"`` or
+            ``"brier"``.
         bins: how many bins of equal width the calibration errors have.
-        units: one value [N] per sample, equal for samples that depend on each other; None if all are independent.
+        units: one value [N] per sample, equal for samples that depend on each other; None if all are
+            independent.
         fewest: subgroups of fewer units than this carry the note "too few to tell" and come last.
         level: confidence of the intervals.
         resamples: redrawn sets.
@@ -57,7 +59,8 @@ def by_group(
         One entry per subgroup, with the measures of `summary_with_intervals`.
 
     Raises:
-        InputError: if lengths differ, the rows are no probabilities, a label is no class, or `worst_by` has no worst.
+        InputError: if lengths differ, the rows are no probabilities, a label is no class, or `worst_by` has
+            no worst.
 
     Example:
         >>> rows = by_group([[0.9, 0.1]] * 80, [0] * 40 + [1] * 40, ["a"] * 40 + ["b"] * 40, resamples=50)

@@ -8,13 +8,12 @@ import numpy as np
 
 from calibrant.arrays import Float64
 from calibrant.errors import InputError, unknown
-from calibrant.metrics.binning import Bins, assign, bin_edges, fill
+from calibrant.metrics.binning import assign, bin_edges, fill
 from calibrant.metrics.bootstrap import Replicates, bootstrap, unit_index
-from calibrant.metrics.calibration import plain_l1
+from calibrant.metrics.ece_interval import ece_interval
 from calibrant.metrics.scores import Scores, sample_scores
 
 MEASURES = ("accuracy", "ece", "nll", "brier", "mean_confidence")
-STEPS = 40  # halvings of the search for the ends of an interval; 2**-40 is far below its own noise
 
 
 class Interval(NamedTuple):
@@ -69,13 +68,15 @@ def interval(
         labels: class indices [N].
         measure: ``"accuracy"``, ``"ece"``, ``"nll"``, ``"brier"`` or ``"mean_confidence"``.
         bins: how many bins of equal width the ECE has.
-        units: one value [N] per sample, equal for samples that depend on each other; None if all are independent.
+        units: one value [N] per sample, equal for samples that depend on each other; None if all are
+            independent.
         level: confidence.
         resamples: redrawn sets.
         seed: of the redraws.
 
     Returns:
-        The interval (see `intervals_of` for its kind), or None with fewer than two units or an infinite value.
+        The interval (see `intervals_of` for its kind), or None with fewer than two units or an infinite
+        value.
 
     Raises:
         InputError: if the rows are no probabilities, a label is no class, or the measure does not exist.
@@ -96,9 +97,9 @@ def intervals_of(
 ) -> dict[str, Interval | None]:
     """Compute the intervals of all measures from one bootstrap.
 
-    Means have percentile intervals. The accuracy has the exact binomial interval, with the effective number of
-    samples that the variance between units leaves (Korn and Graubard 1998): unlike a bootstrap it stays honest when
-    every answer is right. The ECE has the interval of `ece_interval`.
+    Means have percentile intervals. The accuracy has the exact binomial interval, with the effective number
+    of samples that the variance between units leaves (Korn and Graubard 1998): unlike a bootstrap it stays
+    honest when every answer is right. The ECE has the interval of `ece_interval`.
 
     Args:
         scores: of N samples.
@@ -126,62 +127,11 @@ def intervals_of(
     whole = fill(assign(scores.confidence, edges), bins, scores.confidence, scores.correct)
     return {
         "accuracy": _accuracy_interval(scores, drawn, many, units is not None, level),
-        "ece": ece_interval(whole, drawn.bins, level),
+        "ece": Interval(*ece_interval(whole, drawn.bins, level)),
         "nll": _percentiles(drawn.nll, level),
         "brier": _percentiles(drawn.brier, level),
         "mean_confidence": _percentiles(drawn.mean_confidence, level),
     }
-
-
-def ece_interval(whole: Bins, drawn: Bins, level: float) -> Interval:
-    """Interval of the true ECE by inverting a test, since redrawing alone is biased.
-
-    The ECE sums absolute values, so noise only ever adds to it: redrawn sets carry the noise twice, and their
-    percentiles lie above the truth. Here the redraws only supply the noise e = g* - g of the gaps. The truth is taken
-    to be t times the measured gaps g; the interval holds the errors t sum_b w_b |g_b| for which the measured ECE is
-    neither too large nor too small among the noisy ones sum_b w*_b |t g_b + e_b|. The lower end is 0 when noise alone
-    explains the measured value. The upper tail is taken relative to that of t = 0 (Read 2002), so that an ECE that is
-    small by luck does not pass for proof.
-
-    Args:
-        whole: sums of the measured set, [bins].
-        drawn: sums of the redrawn sets, [R, bins].
-        level: confidence.
-
-    Returns:
-        The interval of the binned top-label ECE.
-    """
-    measured = float(plain_l1(whole))
-    noise = np.where(drawn.count > 0, drawn.gap - whole.gap, 0.0)
-    weight = drawn.weight
-    tail = (1 - level) / 2
-
-    def noisy(times: float) -> Float64:
-        result: Float64 = (weight * np.abs(times * whole.gap + noise)).sum(axis=1)
-        return result
-
-    def share(hits: Any) -> float:
-        return (float(hits.sum()) + 1) / (len(weight) + 1)
-
-    # a margin for rounding: without noise the redrawn value equals the measured one
-    at_least, at_most = measured * (1 - 1e-12), measured * (1 + 1e-12)
-    small_by_luck = share(noisy(0.0) <= at_most)
-    low = _last(lambda t: share(noisy(t) >= at_least) < tail) * measured
-    high = _last(lambda t: share(noisy(t) <= at_most) >= tail * small_by_luck) * measured
-    return Interval(min(low, 1.0), min(high, 1.0))
-
-
-def _last(holds: Any) -> float:
-    """Find the last t >= 0 for which a condition that fails from some t on still holds."""
-    if not holds(0.0):
-        return 0.0
-    low, high = 0.0, 1.0
-    while holds(high) and high < 2.0**STEPS:
-        low, high = high, 2 * high
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return low
 
 
 def _percentiles(values: Float64, level: float) -> Interval | None:

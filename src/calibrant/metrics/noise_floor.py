@@ -13,8 +13,8 @@ from calibrant.metrics.binning import Binning, assign, bin_edges
 def noise_floor(probs: Any, bins: int = 15, binning: Binning = "width") -> float:
     """Expected ECE of a perfectly calibrated model with these confidences, on as many independent samples.
 
-    No difference below it means anything. Per bin it is the mean absolute deviation of a binomial count (De Moivre's
-    closed form), scaled to the variance that the different confidences in the bin have.
+    No difference below it means anything. Per bin it is the mean absolute deviation of a binomial count (De
+    Moivre's closed form), scaled to the variance that the different confidences in the bin have.
 
     Args:
         probs: probabilities [N, C].
@@ -27,7 +27,8 @@ def noise_floor(probs: Any, bins: int = 15, binning: Binning = "width") -> float
     Raises:
         InputError: if the rows are no probabilities or an option does not exist.
 
-    Source: Diaconis and Zabell, Closed form summation for classical distributions, 1991 (De Moivre's formula).
+    Source: Diaconis and Zabell, Closed form summation for classical distributions, 1991 (De Moivre's
+    formula).
 
     Example:
         >>> round(noise_floor([[0.5, 0.5]] * 100), 4)
@@ -60,7 +61,7 @@ def floor_of(confidence: Float64, bins: int, binning: Binning = "width") -> floa
 
 
 def _mean_absolute_deviation(n: Float64, p: Float64) -> Float64:
-    """E|K - n p| of K ~ Binomial(n, p) = 2 v C(n, v) p^v (1 - p)^(n - v + 1), with v the first integer above n p."""
+    """E|K - n p| of K ~ Binomial(n, p): 2 v C(n, v) p^v (1 - p)^(n - v + 1), v the next integer after n p."""
     from scipy.special import gammaln
 
     v = np.minimum(np.floor(n * p) + 1, n)

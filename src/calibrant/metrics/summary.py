@@ -30,8 +30,8 @@ def summary(probs: Any, labels: Any, *, bins: int = 15) -> dict[str, float]:
         bins: how many bins of equal width the calibration errors have.
 
     Returns:
-        ``accuracy``, ``ece``, ``ece_debiased``, ``nll``, ``brier``, ``mean_confidence`` and ``ece_noise_floor``;
-        `definitions` says what each is.
+        ``accuracy``, ``ece``, ``ece_debiased``, ``nll``, ``brier``, ``mean_confidence`` and
+        ``ece_noise_floor``; `definitions` says what each is.
 
     Raises:
         InputError: if the rows are no probabilities, or a label is no class.
@@ -55,15 +55,16 @@ def summary_with_intervals(
 ) -> dict[str, Measured]:
     """Measure accuracy and calibration, each with its interval and its definition.
 
-    Both calibration errors share the interval of the true error, which is corrected for the upward bias of the plain
-    ECE; with little data and a well calibrated model the plain ECE may therefore lie above its own interval.
+    Both calibration errors share the interval of the true error, which is corrected for the upward bias of
+    the plain ECE; with little data and a well calibrated model the plain ECE may therefore lie above its
+    own interval.
 
     Args:
         probs: probabilities [N, C].
         labels: class indices [N].
         bins: how many bins of equal width the calibration errors have.
-        units: one value [N] per sample, equal for samples that depend on each other (drawing, patient); None if all
-            are independent.
+        units: one value [N] per sample, equal for samples that depend on each other (drawing, patient);
+            None if all are independent.
         level: confidence of the intervals.
         resamples: redrawn sets.
         seed: of the redraws.

@@ -48,13 +48,15 @@ def from_fields(arrays: Mapping[str, Array], path: str | Path) -> Predictions:
         if near and near[0] not in arrays:
             raise InputError(f"{path} holds an unknown field '{name}'; did you mean '{near[0]}'?")
         if array.shape != (samples,):
-            raise InputError(f"{path}: field '{name}' is unknown, and with shape {list(array.shape)} it is no column "
-                             f"of the {samples} samples either")  # fmt: skip
+            raise InputError(
+                f"{path}: field '{name}' is unknown, and with shape {list(array.shape)} "
+                f"it is no column of the {samples} samples either"
+            )
     return build(values | {"columns": columns}, path)
 
 
 def build(values: dict[str, Any], path: str | Path) -> Predictions:
-    """Make predictions of field values, of which `labels` may be class names and `probabilities` replace `logits`.
+    """Make predictions of field values; `labels` may be class names, and `probabilities` replace `logits`.
 
     Args:
         values: field name to value.

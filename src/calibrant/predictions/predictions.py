@@ -22,12 +22,13 @@ PER_SAMPLE = ("logits", "labels", "zero_shot_logits", "proximity", "image_featur
 class Predictions:
     """The logits of a model on N samples and C classes, with what later stages want to know about them.
 
-    Everything but `logits` is optional. Arrays may be NumPy arrays or torch tensors; half precision is kept as
-    float32. Everything is checked once, here.
+    Everything but `logits` is optional. Arrays may be NumPy arrays or torch tensors; half precision is kept
+    as float32. Everything is checked once, here.
 
     Args:
         logits: float32 or float64 [N, C], finite.
-        labels: int64 [N], index into `classes`; -1 for none of the classes, which no metric or calibrator accepts.
+        labels: int64 [N], index into `classes`; -1 for none of the classes, which no metric or calibrator
+            accepts.
         classes: C unique names; numbered when missing.
         zero_shot_logits: [N, C] of the model before tuning, on the same samples and classes.
         text_features: [C, D] tuned text features of the classes.
@@ -46,8 +47,8 @@ class Predictions:
         tuned_text: whether tuning changed the text features.
 
     Raises:
-        InputError: in one line, for NaN or infinite values, lengths that differ, labels outside the class list,
-            duplicate or empty names, an empty set or a single class.
+        InputError: in one line, for NaN or infinite values, lengths that differ, labels outside the class
+            list, duplicate or empty names, an empty set or a single class.
 
     Example:
         >>> pets = Predictions(logits=[[2.0, 0.0], [0.0, 1.0]], labels=[0, 1], classes=["cat", "dog"])
@@ -91,8 +92,8 @@ class Predictions:
     def from_probabilities(cls, probabilities: Any, **others: Any) -> Predictions:
         """Make predictions of a model that gives probabilities: their logarithms serve as logits.
 
-        A probability of exactly 0 has no finite logarithm: the smallest normal number of the array's precision takes
-        its place, with a warning, and ``about["zero_probabilities"]`` counts them.
+        A probability of exactly 0 has no finite logarithm: the smallest normal number of the array's
+        precision takes its place, with a warning, and ``about["zero_probabilities"]`` counts them.
 
         Args:
             probabilities: [N, C], rows sum to 1.

@@ -19,14 +19,16 @@ def read_npz(path: str | Path) -> Predictions:
     """Read predictions from a NumPy archive.
 
     Args:
-        path: the ``.npz`` file: ``logits`` (or ``probabilities``) [N, C], ``labels`` [N] as class indices or as
-            names out of ``classes``, any other field of `Predictions`, and columns [N] under names of their own.
+        path: the ``.npz`` file: ``logits`` (or ``probabilities``) [N, C], ``labels`` [N] as class indices
+            or as names out of ``classes``, any other field of `Predictions`, and columns [N] under names of
+            their own.
 
     Returns:
         The predictions.
 
     Raises:
-        InputError: naming the file and the field. Arrays of Python objects are refused: they would need pickle.
+        InputError: naming the file and the field. Arrays of Python objects are refused: they would need
+            pickle.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -38,7 +40,8 @@ def read_npz(path: str | Path) -> Predictions:
                     arrays[name] = archive[name]
                 except ValueError as error:
                     raise InputError(
-                        f"{path}: field '{name}' holds Python objects or is damaged; save it as numbers or strings ({error})"
+                        f"{path}: field '{name}' holds Python objects or is damaged; "
+                        f"save it as numbers or strings ({error})"
                     ) from error
     except InputError:
         raise
@@ -59,8 +62,8 @@ def read_predictions(path: str | Path) -> Predictions:
     """Read predictions from a file of any supported kind, told by its ending.
 
     Args:
-        path: ``.safetensors`` (written by `Predictions.save`), ``.npz``, ``.parquet`` or ``.csv``. Tables have a column
-            ``logit:NAME`` per class (see `calibrant.predictions.tables`).
+        path: ``.safetensors`` (written by `Predictions.save`), ``.npz``, ``.parquet`` or ``.csv``. Tables
+            have a column ``logit:NAME`` per class (see `calibrant.predictions.tables`).
 
     Returns:
         The predictions.

@@ -1,8 +1,9 @@
 """Predictions from a table (CSV or Parquet), one row per sample.
 
-The rule: a column ``logit:NAME`` holds the logits of class NAME (or ``probability:NAME`` its probabilities), and the order
-of these columns is the class list. ``zero_shot_logit:NAME`` holds the zero-shot logits, ``label`` the true class by its
-NAME, ``id`` a unique name of the sample. Every further column stays as a named per-sample column.
+The rule: a column ``logit:NAME`` holds the logits of class NAME (or ``probability:NAME`` its
+probabilities), and the order of these columns is the class list. ``zero_shot_logit:NAME`` holds the
+zero-shot logits, ``label`` the true class by its NAME, ``id`` a unique name of the sample. Every further
+column stays as a named per-sample column.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def read_csv(path: str | Path) -> Predictions:
                     continue
                 if len(row) != len(header):
                     raise InputError(
-                        f"{path}, line {reader.line_num}: {len(row)} values, but the header has {len(header)} columns"
+                        f"{path}, line {reader.line_num}: {len(row)} values for {len(header)} columns"
                     )
                 for field, positions in parts.items():
                     numbers[field].append(_numbers(row, positions, header, f"{path}, line {reader.line_num}"))
@@ -149,7 +150,8 @@ def _parts(header: Sequence[str], path: str | Path) -> dict[str, list[int]]:
     if ("logits" in parts) + ("probabilities" in parts) != 1:
         shown = ", ".join(header[:6]) + (", ..." if len(header) > 6 else "")
         raise InputError(
-            f"{path} needs one column 'logit:NAME' per class (or 'probability:NAME', not both); its columns are {shown}"
+            f"{path} needs one column 'logit:NAME' per class (or 'probability:NAME', not both); "
+            f"its columns are {shown}"
         )
     return parts
 

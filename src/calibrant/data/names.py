@@ -65,8 +65,8 @@ def name_classes(labels: Iterable[str], file: str | Path | None = None) -> Class
     if codes:
         shown = ", ".join(f"'{name}'" for name in codes[:3]) + (", ..." if len(codes) > 3 else "")
         warnings.warn(
-            f"{len(codes)} of {len(classes)} class names look like codes or numbers ({shown}), which mean "
-            "nothing to a text tower; give their words in a CSV file with columns folder,words (--names names.csv)",
+            f"{len(codes)} of {len(classes)} class names look like codes or numbers ({shown}), which "
+            "mean nothing to a text tower; give their words in a CSV file folder,words (--names names.csv)",
             CalibrantWarning,
             stacklevel=3,
         )

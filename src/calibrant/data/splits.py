@@ -162,7 +162,7 @@ def _shuffle(count: int, seed: int, purpose: int, stream: int = 0) -> Indices:
 def _apportion(count: int, shares: npt.NDArray[np.float64]) -> Indices:
     """Whole numbers nearest to the shares of `count`; none is 0 if there are enough for all."""
     exact = count * shares / shares.sum()
-    whole = np.floor(exact).astype(np.int64)
+    whole: Indices = np.floor(exact).astype(np.int64)
     rest = np.argsort(whole - exact, kind="stable")[: count - whole.sum()]
     whole[rest] += 1
     while count >= len(shares) and whole.min() == 0:

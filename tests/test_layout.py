@@ -12,21 +12,20 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "calibrant"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# What stands on one floor does not know its neighbours. Files that share the run folder count as one room.
+# What stands on one floor does not know its neighbours. Files of the package that are not named here compose rooms
+# into steps (tune, predict, classify ...) around the run folder they share: together they are one room, "steps".
 FLOORS = (
     {"errors"},
-    {"storage", "arrays"},
+    {"storage", "arrays", "progress"},
     {"models", "data", "metrics", "predictions"},
     {"tuning", "calibration"},
-    {"run", "rationality"},
+    {"steps", "rationality"},
     {"reporting", "studies"},
     {"report", "catalogue"},
     {"demo"},
     {"cli"},
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
-SHARERS_OF_THE_RUN = ("runs", "provenance", "tune", "predict", "calibrate", "evaluate", "classify")
-ROOM_OF = dict.fromkeys(SHARERS_OF_THE_RUN, "run")
 WITHOUT_TORCH = {"errors", "storage", "arrays", "predictions", "metrics", "calibration", "reporting", "data"}
 
 
@@ -40,7 +39,7 @@ MODULES = {module_name(file): file for file in FILES}
 
 def room(module: str) -> str:
     name = module.split(".")[1]
-    return ROOM_OF.get(name, name)
+    return name if name in FLOOR_OF else "steps"
 
 
 def imported(node: ast.AST) -> list[str]:

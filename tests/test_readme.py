@@ -15,6 +15,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+HOW_TO = [page for page in PAGES if "docs" in page.parts and "```python" in page.read_text(encoding="utf-8")]
 DOWNLOADED = "ViT-B-32/laion2b_s34b_b79k"
 
 
@@ -22,14 +23,6 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(
         rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
     )
-
-
-def python_blocks() -> list[object]:
-    return [
-        pytest.param(block, id=f"{page.stem}-{number}")
-        for page in PAGES
-        for number, block in enumerate(blocks(page, "python"))
-    ]
 
 
 def commands() -> list[object]:
@@ -54,28 +47,37 @@ def paint(folder: Path) -> None:
             Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{number}.png")
 
 
+def run_python(code: str, folder: Path) -> None:
+    # the packaged model stands in for the one that would have to be downloaded
+    command = [sys.executable, "-c", code.replace(DOWNLOADED, "tiny")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the folder in which the examples run one after another, with images where they expect them."""
+    """Make the folder in which the examples run, with images and the run of the first example."""
     folder = tmp_path_factory.mktemp("desk")
     paint(folder / "my-images")
+    run_python(blocks(ROOT / "README.md", "python")[0], folder)
     return folder
 
 
-@pytest.mark.parametrize("block", python_blocks())
-def test_the_python_examples_run(block: str, desk: Path) -> None:
-    # the packaged model stands in for the one that would have to be downloaded
-    code = block.replace(DOWNLOADED, "tiny")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=desk,
-        env=environment,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
-    assert done.returncode == 0, done.stderr
+def test_the_first_example_of_the_readme_runs(desk: Path) -> None:
+    assert (desk / "runs" / "mine" / "run.json").is_file()
+
+
+def test_the_second_example_of_the_readme_runs(tmp_path: Path) -> None:
+    run_python(blocks(ROOT / "README.md", "python")[1], tmp_path)
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
+def test_the_examples_of_the_pages_run(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    code = "".join(blocks(page, "python"))  # the examples of one page continue each other
+    run_python(code, request.getfixturevalue("desk") if "runs/" in code else tmp_path)
 
 
 @pytest.mark.parametrize("command", commands())

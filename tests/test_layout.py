@@ -12,8 +12,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "calibrant"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# What stands on one floor does not know its neighbours. Files of the package that are not named here compose rooms
-# into steps (tune, predict, classify ...) around the run folder they share: together they are one room, "steps".
+# What stands on one floor does not know its neighbours. Files of the package that are not named here compose
+# rooms into steps (tune, predict, classify ...) around the run folder they share: together they are one room.
 FLOORS = (
     {"errors"},
     {"storage", "arrays", "progress"},

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from calibrant.arrays import Array, Float64, Int64
 from calibrant.errors import InputError, unknown
@@ -78,7 +77,8 @@ class Bins:
     @property
     def weight(self) -> Float64:
         """Share of the samples in each bin."""
-        return self.count / self.count.sum(axis=-1, keepdims=True)
+        share: Float64 = self.count / self.count.sum(axis=-1, keepdims=True)
+        return share
 
     @property
     def accuracy(self) -> Float64:
@@ -91,7 +91,7 @@ class Bins:
         return (self.correct - self.confidence) / np.maximum(self.count, 1)
 
 
-def fill(index: Int64, bins: int, confidence: Float64, correct: Array, weight: Array | None = None) -> Bins:
+def fill(index: Int64, bins: int, confidence: Float64, correct: Array, weight: Float64 | None = None) -> Bins:
     """Sum samples per bin.
 
     Args:
@@ -99,7 +99,7 @@ def fill(index: Int64, bins: int, confidence: Float64, correct: Array, weight: A
         bins: how many bins there are.
         confidence: float64 [N].
         correct: bool [N].
-        weight: how often each sample counts, [N]; once by default.
+        weight: how often each sample counts, float64 [N]; once by default.
 
     Returns:
         The sums [bins].
@@ -108,11 +108,9 @@ def fill(index: Int64, bins: int, confidence: Float64, correct: Array, weight: A
         >>> fill(np.array([0, 1, 1]), 2, np.array([0.1, 0.7, 0.9]), np.array([0, 1, 1])).gap.round(3)
         array([-0.1,  0.2])
     """
-    w: npt.NDArray[np.float64] = (
-        np.ones(len(index)) if weight is None else weight.astype(np.float64, copy=False)
-    )
-    return Bins(
-        np.bincount(index, w, bins),
-        np.bincount(index, w * confidence, bins),
-        np.bincount(index, w * correct, bins),
-    )
+    w: Float64 = np.ones(len(index)) if weight is None else weight
+
+    def summed(values: Array) -> Float64:
+        return np.bincount(index, values, bins).astype(np.float64, copy=False)
+
+    return Bins(summed(w), summed(w * confidence), summed(w * correct))

@@ -89,5 +89,6 @@ def bootstrap(scores: Scores, edges: Float64, unit: Int64, resamples: int, seed:
         times = np.bincount(generator.integers(0, many, many), minlength=many)[unit].astype(np.float64)
         drawn = fill(index, bins, scores.confidence, scores.correct, times)
         sums[:, draw] = drawn.count, drawn.confidence, drawn.correct
-        means[:, draw] = np.array([times @ scores.nll, times @ scores.brier]) / times.sum()
-    return Replicates(*means, Bins(*sums))
+        with np.errstate(invalid="ignore"):  # an infinite likelihood that is drawn 0 times
+            means[:, draw] = np.array([times @ scores.nll, times @ scores.brier]) / times.sum()
+    return Replicates(means[0], means[1], Bins(*sums))

@@ -124,10 +124,12 @@ def intervals_of(
     if many < 2:
         return dict.fromkeys(MEASURES)
     drawn = bootstrap(scores, edges, unit, resamples, seed)
-    whole = fill(assign(scores.confidence, edges), bins, scores.confidence, scores.correct)
+    index = assign(scores.confidence, edges)
+    whole = fill(index, bins, scores.confidence, scores.correct)
+    per_bin = np.bincount(np.unique(unit * bins + index) % bins, minlength=bins)
     return {
         "accuracy": _accuracy_interval(scores, drawn, many, units is not None, level),
-        "ece": Interval(*ece_interval(whole, drawn.bins, level)),
+        "ece": Interval(*ece_interval(whole, drawn.bins, per_bin, level)),
         "nll": _percentiles(drawn.nll, level),
         "brier": _percentiles(drawn.brier, level),
         "mean_confidence": _percentiles(drawn.mean_confidence, level),

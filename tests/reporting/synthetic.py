@@ -16,12 +16,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
-def drawn(
-    seed: int, n: int, sharpness: float, classes: int = len(CLASSES)
-) -> tuple[np.ndarray, np.ndarray]:
+def drawn(seed: int, n: int, classes: int = len(CLASSES)) -> tuple[np.ndarray, np.ndarray]:
     """Logits [n, classes] that are calibrated, and the labels drawn from them."""
     generator = np.random.default_rng(seed)
-    logits = generator.normal(size=(n, classes)) * sharpness
+    logits = generator.normal(size=(n, classes)) * 3
     draws = generator.random((n, 1))
     labels = np.minimum((softmax(logits).cumsum(axis=1) < draws).sum(axis=1), classes - 1)
     return logits, labels
@@ -48,14 +46,16 @@ def set_result(
     *,
     seed: int = 1,
     n: int = 1000,
-    sharpness: float = 3.0,
+    noise: float = 0.0,
     overconfidence: float = 2.0,
     leftover: float = 1.0,
     units: int | None = None,
 ) -> SetResult:
     """One set; raw probabilities are too sharp by `overconfidence`, calibrated ones still by `leftover`."""
-    logits, labels = drawn(seed, n, sharpness)
-    generator = np.random.default_rng(seed + 999)
+    truth, labels = drawn(seed, n)
+    generator = np.random.default_rng([seed, int(1000 * noise)])
+    # the posterior of the truth given the truth plus noise, so that `leftover` 1 stays nearly calibrated
+    logits = (truth + 3 * noise * generator.normal(size=truth.shape)) / (1 + noise**2)
     return SetResult(
         name=name,
         kind=kind,
@@ -63,20 +63,22 @@ def set_result(
         classes=CLASSES,
         probabilities={"none": softmax(logits * overconfidence), "temperature": softmax(logits * leftover)},
         description=f"Drawn numbers called {name}, with <i>markup</i> & an ampersand.",
-        zero_shot=softmax(0.4 * logits + generator.normal(size=logits.shape) * sharpness * 0.5),
+        zero_shot=softmax(0.4 * (truth + 4 * np.random.default_rng(seed + 999).normal(size=truth.shape))),
         ids=[f"{name}-{index}" for index in range(n)],
         units=None if units is None else np.arange(n) % units,
         images=pictures,
     )
 
 
-def run_results(title: str = "CoOp", method: str = "coop", *, seed: int = 1, sharpness: float = 3.0) -> RunResults:
+def run_results(
+    title: str = "CoOp", method: str = "coop", *, seed: int = 1, noise: float = 0.0
+) -> RunResults:
     """One run on four sets."""
     sets = [
-        set_result("emoji/test", "id", seed=1, sharpness=sharpness, units=300),
-        set_result("emoji/rendition", "ood", seed=2, sharpness=sharpness * 0.7, leftover=1.4),
-        set_result("emoji/sketch", "ood", seed=3, sharpness=sharpness * 0.4, leftover=2.0),
-        set_result("emoji/new", "new", seed=4, sharpness=sharpness * 0.8, leftover=1.0),
+        set_result("emoji/test", "id", seed=1, noise=noise, units=300),
+        set_result("emoji/rendition", "ood", seed=2, noise=noise + 0.5, leftover=1.4),
+        set_result("emoji/sketch", "ood", seed=3, noise=noise + 1.2, leftover=2.0),
+        set_result("emoji/new", "new", seed=4, noise=noise + 0.3, leftover=1.0),
     ]
     return RunResults(
         title=title,
@@ -84,7 +86,10 @@ def run_results(title: str = "CoOp", method: str = "coop", *, seed: int = 1, sha
         model="tiny",
         data="emoji",
         sets=sets,
-        commands=[f"calibrant tune tiny emoji --method {method} --shots 16 --seed {seed}", "calibrant report runs/a"],
+        commands=[
+            f"calibrant tune tiny emoji --method {method} --shots 16 --seed {seed}",
+            "calibrant report runs/a",
+        ],
         warnings=["3 classes have codes for names (n0123); give words with --names"],
         licences=["tiny: Apache-2.0", "emoji: drawings of Noto Emoji (Apache-2.0), Twemoji (CC-BY 4.0)"],
         versions={"calibrant": "0.1.0", "numpy": "2.4.6"},
@@ -96,8 +101,8 @@ def run_results(title: str = "CoOp", method: str = "coop", *, seed: int = 1, sha
 def four_methods() -> list[RunResults]:
     """Zero-shot and three methods, as the demo reports them."""
     return [
-        run_results("zero-shot", "zero-shot", sharpness=1.8),
-        run_results("FT", "ft", sharpness=3.0),
-        run_results("FLYP", "flyp", sharpness=3.1),
-        run_results("CoOp", "coop", sharpness=2.5),
+        run_results("zero-shot", "zero-shot", noise=1.0),
+        run_results("FT", "ft", noise=0.0),
+        run_results("FLYP", "flyp", noise=0.05),
+        run_results("CoOp", "coop", noise=0.5),
     ]

@@ -18,7 +18,7 @@ _HOMES = {
     "reliability_before_after": "figures",
     "write_report": "page",
 }
-__all__ = sorted(_HOMES)
+__all__ = ["RunResults", "SetResult", "print_results", "reliability_before_after", "write_report"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Units = npt.NDArray[np.generic] | None
-REPLICATES = 2000
+REPLICATES = 1000
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def mean_estimate(values: npt.NDArray[np.floating | np.bool_], units: Units) -> 
 def share_estimate(correct: npt.NDArray[np.bool_], units: Units) -> Estimate:
     """Estimate a share of few images with an exact binomial interval.
 
-    Where images come in units that agree among themselves, the number of images is reduced by the design effect
-    (the variance by unit over the variance of independent images), so the interval widens.
+    Where images of one unit agree with each other, the number of images is reduced by the design effect
+    (the variance by unit over that of independent images), so the interval widens.
 
     Args:
         correct: bool [n], n >= 1.
@@ -89,7 +89,7 @@ def share_estimate(correct: npt.NDArray[np.bool_], units: Units) -> Estimate:
     n, share = len(correct), float(np.mean(correct))
     effective = float(n)
     if units is not None:
-        sums, sizes = _unit_sums((correct - share)[:, None], units)
+        sums, sizes = _unit_sums(np.asarray(correct - share, dtype=np.float64)[:, None], units)
         by_unit, independent = float(np.sum(sums**2)), n * share * (1 - share)
         # all right or all wrong tells nothing about the spread: then a unit counts as one image
         effective = n / max(1.0, by_unit / independent) if independent > 0 else float(len(sizes))
@@ -116,8 +116,8 @@ def calibration_change(
         bins: number of equal-width bins.
 
     Returns:
-        After minus before, with a paired bootstrap interval. Resampling adds noise, which raises both errors, the
-        smaller one more; the interval is therefore shifted back by the bootstrap's own bias.
+        After minus before, with a paired bootstrap interval. Resampling adds noise, which raises both errors,
+        but the smaller one more; the interval is therefore shifted back by the bootstrap's own bias.
     """
     table = np.hstack([_bin_gaps(before, correct_before, bins), _bin_gaps(after, correct_after, bins)])
     sums, sizes = _unit_sums(table, units)
@@ -157,7 +157,7 @@ def _unit_sums(
 def _resample(
     sums: npt.NDArray[np.float64], sizes: npt.NDArray[np.float64]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Sums [REPLICATES, k] and sizes [REPLICATES] of bootstrap draws of the units; the same draws for the same U."""
+    """Sums [R, k] and sizes [R] of redrawn units; the same draws for the same number of units."""
     units = len(sizes)
     generator = np.random.default_rng(units)
     drawn_sums, drawn_sizes = [], []

@@ -40,20 +40,28 @@ def _reliability_axes(points: Axes, counts: Axes, curve: Reliability) -> None:
             zorder=3,
         )
         points.scatter(
-            confidence[chosen], accuracy[chosen], s=20, color=STANDINS["series-1"], alpha=shade, linewidth=0, zorder=4
+            confidence[chosen],
+            accuracy[chosen],
+            s=20,
+            color=STANDINS["series-1"],
+            alpha=shade,
+            linewidth=0,
+            zorder=4,
         )
-    points.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", ylabel="share that is right")
+    points.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that is right")
     counts.bar(centre, count, width=width * 0.86, color=STANDINS["series-1"], alpha=0.45, linewidth=0)
     for x, number in zip(centre, count, strict=True):
-        counts.text(x, number + count.max() * 0.06, _short(int(number)), ha="center", fontsize=6.2)
+        counts.text(x, number + count.max() * 0.06, _short(int(number)), ha="center", fontsize=6.8)
     counts.set(xlim=(0, 1), ylim=(0, count.max() * 1.35), yticks=[], xlabel="confidence")
-    counts.set_ylabel("images", labelpad=19)
+    counts.set_ylabel("images")
     ticks, names = [0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "20 %", "40 %", "60 %", "80 %", "100 %"]
-    points.set_xticks(ticks, [])
+    points.set_xticks(ticks, names)
     points.set_yticks(ticks, names)
     counts.set_xticks(ticks, names)
     for axes in (points, counts):
         axes.tick_params(length=2.5)
+        axes.yaxis.set_label_coords(-0.125, 0.5)
+    points.tick_params(labelbottom=False, bottom=False)
     points.grid(color=STANDINS["grid"], linewidth=0.6, zorder=0)
     points.set_axisbelow(True)
     counts.spines["left"].set_visible(False)
@@ -66,16 +74,25 @@ def _short(number: int) -> str:
 def _reliability_figure(curves: Mapping[str, Reliability], titled: bool) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.6 * len(curves), 4.35 if titled else 4.15))
-    grid = figure.add_gridspec(
-        2, len(curves), height_ratios=(5, 1.15), hspace=0.05, wspace=0.3, left=0.54 / (3.6 * len(curves)), right=0.985,
-        bottom=0.105, top=0.93 if titled else 0.985,
-    )  # fmt: skip
+    side, left, right, strip, gap, bottom, top = (
+        3.7,
+        0.66,
+        0.24,
+        0.72,
+        0.1,
+        0.45,
+        0.36 if titled else 0.08,
+    )  # inches
+    panel, height = left + side + right, bottom + strip + gap + side + top
+    width = panel * len(curves)
+    figure = Figure(figsize=(width, height))
     for column, (title, curve) in enumerate(curves.items()):
-        points = figure.add_subplot(grid[0, column])
-        _reliability_axes(points, figure.add_subplot(grid[1, column], sharex=points), curve)
+        x = (column * panel + left) / width
+        points = figure.add_axes((x, (bottom + strip + gap) / height, side / width, side / height))
+        counts = figure.add_axes((x, bottom / height, side / width, strip / height))
+        _reliability_axes(points, counts, curve)
         if titled:
-            points.set_title(title, fontsize=10.5, loc="left", color=STANDINS["ink"])
+            points.set_title(title, fontsize=11, loc="left", color=STANDINS["ink"])
     return figure
 
 
@@ -88,7 +105,7 @@ def reliability_diagram(curve: Reliability, name: str, description: str) -> Mark
         description: the text for readers who cannot see it.
 
     Returns:
-        An inline ``<svg>``: share right against confidence with 95 % intervals, and the number of images per bin.
+        An inline ``<svg>``: share right against confidence with 95 % intervals, and the images per bin.
     """
     with drawing(text_as_paths=False):
         return inline(_reliability_figure({name: curve}, titled=False), name, description)
@@ -155,7 +172,7 @@ def values_by_set(marks: Sequence[Mark], axis: str, percent: bool, name: str, de
     pitch = 0.8 / len(lanes)
     height = len(rows) * (0.16 + 0.13 * len(lanes)) + 0.55
     with drawing(text_as_paths=False):
-        figure = Figure(figsize=(4.6, height))
+        figure = Figure(figsize=(5.0, height))
         axes = figure.add_axes((0.26, 0.47 / height, 0.71, 1 - 0.53 / height))
         for mark in marks:
             lane = lanes.index((mark.series, not mark.hollow))
@@ -178,7 +195,9 @@ def values_by_set(marks: Sequence[Mark], axis: str, percent: bool, name: str, de
 
 def _draw_mark(axes: Axes, mark: Mark, height: float) -> None:
     colour = STANDINS[f"series-{mark.series % SERIES}"]
-    axes.hlines(height, mark.low, mark.high, color=colour, linewidth=1.2, alpha=0.55 if mark.hollow else 1, zorder=2)
+    axes.hlines(
+        height, mark.low, mark.high, color=colour, linewidth=1.2, alpha=0.55 if mark.hollow else 1, zorder=2
+    )
     axes.scatter(
         [mark.value],
         [height],

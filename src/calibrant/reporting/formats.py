@@ -28,7 +28,9 @@ def ends(estimate: Estimate, share: bool) -> str:
     """
     if not estimate.known:
         return "no interval"
-    return f"{number(estimate.low, share).removesuffix(' %')}–{number(estimate.high, share).removesuffix(' %')}"
+    return (
+        f"{number(estimate.low, share).removesuffix(' %')}–{number(estimate.high, share).removesuffix(' %')}"
+    )
 
 
 def sortable(value: float) -> str:
@@ -39,3 +41,13 @@ def sortable(value: float) -> str:
         ('0.5', 'Infinity')
     """
     return "Infinity" if math.isinf(value) else repr(float(value))
+
+
+def nobreak(text: str) -> str:
+    r"""Keep a number with its sign and both ends of an interval on one line.
+
+    Example:
+        >>> nobreak("66–72 %") == "66\u2060–\u206072\u00a0%"
+        True
+    """
+    return text.replace(" %", "\u00a0%").replace("–", "\u2060–\u2060")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from calibrant.errors import InputError
 from calibrant.reporting.figures import MARKERS, Mark, reliability_diagram, values_by_set
-from calibrant.reporting.formats import ends, number, sortable
+from calibrant.reporting.formats import ends, nobreak, number, sortable
 from calibrant.reporting.gallery import Gallery, gallery, weight
 from calibrant.reporting.measures import Answers, MeasuredRun, MeasuredSet, measure_run
 from calibrant.reporting.next_steps import next_steps
@@ -98,7 +98,9 @@ def write_report(results: Sequence[RunResults], path: str | Path) -> Path:
 
 
 def _title(results: Sequence[RunResults]) -> str:
-    names = list(dict.fromkeys(run.title for run in results if run.method != "zero-shot")) or [results[0].title]
+    names = list(dict.fromkeys(run.title for run in results if run.method != "zero-shot")) or [
+        results[0].title
+    ]
     shown = ", ".join(names[:4]) + (" and others" if len(names) > 4 else "")
     return f"{shown}: how far to trust it" if len(names) == 1 else f"{shown}: how far to trust them"
 
@@ -117,7 +119,8 @@ def _section(number: int, group: Sequence[MeasuredRun], share: int) -> Section:
         steps=tuple(next_steps(lead)),
         rows=tuple(rows),
         legend=tuple(
-            Legend(titles[series], series % SERIES, MARKERS[series % len(MARKERS)]) for series in sorted(titles)
+            Legend(titles[series], series % SERIES, MARKERS[series % len(MARKERS)])
+            for series in sorted(titles)
         ),
         figures=_figures(number, rows),
         diagrams=diagrams,
@@ -146,18 +149,24 @@ def _figures(number: int, rows: Sequence[Row]) -> tuple[tuple[str, Markup], ...]
             for row in chosen
         ]
         said = "; ".join(
-            f"{row.set_name}, {row.method}, {calibrator_words(row.calibrator)}: {row.answers.values[key].value:.3f}"
+            f"{row.set_name}, {row.method}, {calibrator_words(row.calibrator)}:"
+            f" {row.answers.values[key].value:.3f}"
             for row in chosen
         )
-        made.append((heading, values_by_set(marks, axis, key == "accuracy", f"g{number}-{key}", f"{heading}. {said}.")))
+        made.append(
+            (
+                heading,
+                values_by_set(marks, axis, key == "accuracy", f"g{number}-{key}", f"{heading}. {said}."),
+            )
+        )
     return tuple(made)
 
 
 def _in_order(group: Sequence[MeasuredRun], lead: MeasuredRun) -> Iterable[tuple[MeasuredRun, MeasuredSet]]:
-    """Every run and set, the most telling first: main sets of all runs, then the lead's others, then the rest."""
+    """What is shown in pictures: the main set of every run, then the other sets of the lead."""
     runs = [lead, *(run for run in group if run is not lead)]
     yield from ((run, run.main) for run in runs)
-    yield from ((run, one) for run in runs for one in run.sets if one is not run.main)
+    yield from ((lead, one) for one in lead.sets if one is not lead.main)
 
 
 def _diagrams(
@@ -172,7 +181,11 @@ def _diagrams(
             answers = measured.calibrated[name]
             heading = calibrator_words(name)
             said = _describe(run, measured, heading, answers)
-            made.append(Diagram(heading, reliability_diagram(answers.curve, f"g{number}-d{index}-{name}", said), answers))
+            made.append(
+                Diagram(
+                    heading, reliability_diagram(answers.curve, f"g{number}-d{index}-{name}", said), answers
+                )
+            )
         budget -= sum(len(one.svg) for one in made)
         if budget < 0 and pairs:
             return tuple(pairs), len(pending) - index
@@ -195,8 +208,6 @@ def _galleries(
 ) -> tuple[tuple[MeasuredRun, Gallery], ...]:
     found: list[tuple[MeasuredRun, Gallery]] = []
     for run, measured in _in_order(group, lead):
-        if run is not lead and measured is not run.main:
-            break
         made = gallery(measured)
         if made is None:
             continue
@@ -218,7 +229,12 @@ def _fill(sections: Sequence[Section], title: str) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=percent, calibrator=calibrator_words, number=number, ends=ends, sortable=sortable
+        nobreak=nobreak,
+        percent=percent,
+        calibrator=calibrator_words,
+        number=number,
+        ends=ends,
+        sortable=sortable,
     )
     return environment.get_template("page.html").render(
         title=title,

@@ -27,21 +27,22 @@ class SetResult:
 
     Args:
         name: the name of the set, such as ``"emoji/sketch"``.
-        kind: ``"id"`` for images like the training ones, ``"ood"`` for shifted ones, ``"new"`` for new classes.
+        kind: ``"id"``: images like the training ones, ``"ood"``: shifted ones, ``"new"``: new classes.
         labels: int [N], index into `classes`.
         classes: the C class names.
         probabilities: calibrator name to float [N, C]; ``"none"`` (the model as it is) must be there.
         description: one plain sentence about the images.
         zero_shot: float [N, C], probabilities of the model before tuning, or None.
         ids: N unique names of the images; numbered when left out.
-        units: [N], the unit of independence of each image (drawing, patient ...); None: every image counts for itself.
+        units: [N], the unit of independence of each image (drawing, patient); None: each image is one.
         images: gives the pictures (uint8 [H, W, 3]) for a list of ids, or None where there are none.
 
     Raises:
         InputError: if shapes disagree, a label is outside the class list or rows are not probabilities.
 
     Example:
-        >>> one = SetResult("mine/test", "id", np.array([0]), ["cat", "dog"], {"none": np.array([[0.8, 0.2]])})
+        >>> sure = {"none": np.array([[0.8, 0.2]])}
+        >>> one = SetResult("mine/test", "id", np.array([0]), ["cat", "dog"], sure)
         >>> one.ids
         ('0',)
     """
@@ -62,7 +63,7 @@ class SetResult:
             raise InputError(f"{self.name}: kind must be one of {', '.join(KIND_WORDS)}, not '{self.kind}'")
         if UNCALIBRATED not in self.probabilities:
             raise InputError(f"{self.name}: probabilities need the entry 'none', the model as it is")
-        if not self.ids:
+        if len(self.ids) == 0:
             object.__setattr__(self, "ids", tuple(str(index) for index in range(len(self.labels))))
         self._check_lengths()
         tables = dict(self.probabilities)
@@ -76,7 +77,9 @@ class SetResult:
         if n == 0:
             raise InputError(f"{self.name}: there is no labelled image to report on")
         if np.min(self.labels) < 0 or np.max(self.labels) >= len(self.classes):
-            raise InputError(f"{self.name}: a label lies outside the {len(self.classes)} classes; leave such images out")
+            raise InputError(
+                f"{self.name}: a label lies outside the {len(self.classes)} classes; leave such images out"
+            )
         for what, values in (("ids", self.ids), ("units", self.units)):
             if values is not None and len(values) != n:
                 raise InputError(f"{self.name}: {len(values)} {what} for {n} labels")

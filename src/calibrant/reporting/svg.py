@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -17,17 +17,25 @@ from calibrant.storage import atomic_write
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SERIES = 7  # colours; the markers repeat with another period, so 28 methods stay apart
-# Figures are drawn in these stand-ins, which are replaced by CSS variables (page) or by the light colours (file).
-_ROLES = ("ink", "muted", "grid", "paper", "gap", *(f"series-{index}" for index in range(SERIES)))
-STANDINS = {role: f"#fe01{index:02x}" for index, role in enumerate(_ROLES)}
-_LIGHT = dict(
-    zip(
-        _ROLES,
-        "#1d2a33 #61707b #dfe5e8 #ffffff #c8553d #6b7780 #1f6f9f #c8553d #2f8160 #7a4ea3 #96690a #a83a6d".split(),
-        strict=True,
-    )
-)
+_LIGHT = {
+    "ink": "#1d2a33",
+    "muted": "#61707b",
+    "grid": "#dfe5e8",
+    "paper": "#ffffff",
+    "gap": "#c8553d",
+    "series-0": "#6b7780",
+    "series-1": "#1f6f9f",
+    "series-2": "#c8553d",
+    "series-3": "#2f8160",
+    "series-4": "#7a4ea3",
+    "series-5": "#96690a",
+    "series-6": "#a83a6d",
+}
+SERIES = sum(
+    role.startswith("series") for role in _LIGHT
+)  # the markers repeat with another period: 28 methods
+# Figures are drawn in these stand-ins, which become CSS variables in the page and the light colours in a file.
+STANDINS = {role: f"#fe01{index:02x}" for index, role in enumerate(_LIGHT)}
 
 
 def light_colours() -> dict[str, str]:
@@ -40,11 +48,11 @@ def drawing(*, text_as_paths: bool) -> Iterator[None]:
     """Draw with the house settings without touching those of the caller's Matplotlib.
 
     Args:
-        text_as_paths: True for a file that must look the same everywhere, False to let the page choose the font.
+        text_as_paths: True for a file that looks the same everywhere, False to let the page choose the font.
     """
     import matplotlib
 
-    settings = {
+    settings: dict[Any, Any] = {
         "svg.fonttype": "path" if text_as_paths else "none",
         "svg.hashsalt": "calibrant",
         "text.parse_math": False,  # a dollar sign in a name is a dollar sign
@@ -71,7 +79,8 @@ def _render(figure: Figure) -> str:
 
     # the canvas of its own: no window system and no global back-end is touched
     buffer = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+    canvas: Any = FigureCanvasSVG(figure)
+    canvas.print_svg(buffer, metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
 
@@ -92,7 +101,9 @@ def inline(figure: Figure, name: str, description: str) -> Markup:
             # the metadata hold addresses; a <style> inside an inline SVG would reach the whole page
             if _local(child.tag) in ("metadata", "style"):
                 parent.remove(child)
-    used = {found for element in root.iter() for value in element.attrib.values() for found in _references(value)}
+    used = {
+        found for element in root.iter() for value in element.attrib.values() for found in _references(value)
+    }
     for element in root.iter():
         element.tag = _local(element.tag)
         element.attrib = {

@@ -50,7 +50,9 @@ def points(change: Estimate) -> str:
     """Write a change of a share in percentage points with its interval, without its sign."""
     ends = sorted((abs(change.low), abs(change.high)))
     digits = 1 if abs(change.value) < 0.0095 else 0
-    return f"{100 * abs(change.value):.{digits}f} points ({100 * ends[0]:.{digits}f}–{100 * ends[1]:.{digits}f})"
+    return (
+        f"{100 * abs(change.value):.{digits}f} points ({100 * ends[0]:.{digits}f}–{100 * ends[1]:.{digits}f})"
+    )
 
 
 def calibrator_words(name: str) -> str:
@@ -89,7 +91,7 @@ def first_box(group: Sequence[MeasuredRun]) -> list[Point]:
         group: runs on the same model and data, at least one.
 
     Returns:
-        The points in reading order, for the most accurate tuned run; the comparison first where there are several.
+        The points in reading order, about the most accurate tuned run.
     """
     lead = choose_lead(group)
     made = [_what_it_is(lead), *([_which_method(group, lead)] if sum(run.tuned for run in group) > 1 else [])]
@@ -109,17 +111,25 @@ def choose_lead(group: Sequence[MeasuredRun]) -> MeasuredRun:
 def _what_it_is(lead: MeasuredRun) -> Point:
     run, classes = lead.run, len(lead.main.result.classes)
     if not lead.tuned:
-        return Point("What this is", f"{run.model} as it comes, without tuning, asked about {classes} classes.")
+        return Point(
+            "What this is", f"{run.model} as it comes, without tuning, asked about {classes} classes."
+        )
     text = f"{run.title}: the model {run.model}, tuned on {run.data} with the method {run.method}."
     return Point("What this is", f"{text} It chooses among {classes} classes.")
 
 
 def _which_method(group: Sequence[MeasuredRun], lead: MeasuredRun) -> Point:
-    worse, level = [], []
+    worse: list[str] = []
+    level: list[str] = []
     for run in group:
         other = run.find(lead.main.result.name)
-        if run is lead or not run.tuned or other is None or len(other.raw.correct) != len(lead.main.raw.correct):
-            continue
+        if (
+            run is lead
+            or not run.tuned
+            or other is None
+            or list(other.result.ids) != list(lead.main.result.ids)
+        ):
+            continue  # a paired comparison needs the same images
         change = accuracy_change(other.raw, lead.main.raw)
         shown = f"{run.run.title} ({percent(float(np.mean(other.raw.correct)))})"
         (worse if change.sign > 0 else level).append(shown)
@@ -127,7 +137,8 @@ def _which_method(group: Sequence[MeasuredRun], lead: MeasuredRun) -> Point:
     if level:
         text += f" {_and(level)} cannot be told apart from it on these images."
     if worse:
-        text += f" {_and(worse)} {'is' if len(worse) == 1 else 'are'} less accurate, by more than chance explains."
+        verb = "is" if len(worse) == 1 else "are"
+        text += f" {_and(worse)} {verb} less accurate, by more than chance explains."
     text += " It was picked on these same images, so expect slightly less on others."
     return Point("Which method", text)
 
@@ -149,12 +160,14 @@ def _how_often_right(lead: MeasuredRun) -> Point:
 
 
 def near_ninety(answers: Answers) -> tuple[int, Estimate | None]:
-    """Number of answers with about 90 % confidence, and the share of them that is right (None: too few to tell)."""
+    """Count the answers with about 90 % confidence, and the share that is right (None: too few to tell)."""
     chosen = np.abs(answers.confidence - SAYS) <= WINDOW
     count = int(np.sum(chosen))
     if count < ENOUGH:
         return count, None
-    return count, share_estimate(answers.correct[chosen], None if answers.units is None else answers.units[chosen])
+    return count, share_estimate(
+        answers.correct[chosen], None if answers.units is None else answers.units[chosen]
+    )
 
 
 def _says_ninety(main: MeasuredSet) -> Point:
@@ -204,7 +217,9 @@ def _trust(sets: Sequence[MeasuredSet]) -> str:
     gaps = [(one, gap(one.final)) for one in sets]
     sure = sorted((pair for pair in gaps if pair[1].sign > 0), key=lambda pair: -pair[1].value)
     unsure = [pair for pair in gaps if pair[1].sign < 0]
-    after = "" if sets[0].final_name == UNCALIBRATED else f" even after {calibrator_words(sets[0].final_name)}"
+    after = (
+        "" if sets[0].final_name == UNCALIBRATED else f" even after {calibrator_words(sets[0].final_name)}"
+    )
     if not sure and not unsure:
         return "On average its confidence fits how often it is right, within the uncertainty."
     sentences = []
@@ -224,16 +239,22 @@ def _calibrating(lead: MeasuredRun) -> Point:
     before, after = main.raw.values["ece"].value, main.final.values["ece"].value
     sign = error_change(main.raw, main.final).sign
     if sign == 0:
-        effect = f"makes no difference these images can show to the calibration error ({before:.3f}, then {after:.3f})"
+        effect = f"does not clearly change the calibration error ({before:.3f} before, {after:.3f} after)"
     else:
-        effect = f"{'lowers' if sign < 0 else 'raises'} the calibration error from {before:.3f} to {after:.3f}"
+        effect = (
+            f"{'lowers' if sign < 0 else 'raises'} the calibration error from {before:.3f} to {after:.3f}"
+        )
     text = f"{name[0].upper()}{name[1:]} {effect}; a perfectly calibrated model would show about"
     text += f" {main.final.noise_floor:.3f} on this many images."
     others = [error_change(one.raw, one.final).sign for one in lead.sets if one is not main]
     if others:
-        better, worse = others.count(-1), others.count(1)
-        text += f" On the {len(others)} other sets it helps on {better}, harms on {worse}"
-        text += f" and makes no clear difference on {len(others) - better - worse}."
+        counts = (("it helps", -1), ("it harms", 1), ("there is no clear difference", 0))
+        parts = [f"on {others.count(sign)} {what}" for what, sign in counts if sign in others]
+        text += f" Of the {len(others)} other sets, {_and(parts)}." if len(others) > 1 else ""
     same = np.array_equal(main.raw.answer, main.final.answer)
-    text += " It changes no answer, only how sure the model is." if same else " It also changes some of the answers."
+    text += (
+        " It changes no answer, only how sure the model is."
+        if same
+        else " It also changes some of the answers."
+    )
     return Point(f"What {name} does", text)

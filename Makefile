@@ -45,8 +45,14 @@ help:
 demo: .venv/installed
 	@$(BIN)/calibrant demo $(DEMO)
 
+# Some machines cannot have Chromium. There the browser tests are left out, and it is said; never when CI is set.
 test: .venv/installed
-	@$(BIN)/python -m pytest -q $(PYTEST)
+	@marks=; sh scripts/install_chromium.sh || { \
+		if [ -n "$${CI:-}" ]; then exit 1; fi; \
+		echo "There is no Chromium, so the tests that open the report in a browser are left out." >&2; \
+		marks="not browser"; \
+	}; \
+	$(BIN)/python -m pytest -q -m "$$marks" $(PYTEST)
 
 test-core: .venv-core/installed
 	@.venv-core/bin/python -m pytest -q $(CORE_TESTS) $(CORE_SOURCES)

@@ -8,9 +8,8 @@ BIN := .venv/bin
 PIP := -m pip --disable-pip-version-check install -qq --progress-bar off
 
 # What must work without torch.
-CORE_TESTS := tests/test_package.py tests/metrics tests/calibration tests/predictions tests/reporting
-CORE_SOURCES := src/calibrant/errors.py src/calibrant/storage.py src/calibrant/predictions.py \
-	src/calibrant/metrics src/calibrant/calibration src/calibrant/reporting
+CORE_TESTS := tests/test_package.py tests/test_predictions.py tests/metrics tests/calibration tests/reporting tests/data
+CORE_SOURCES := $(addprefix src/calibrant/,errors.py storage.py arrays.py predictions metrics calibration reporting data)
 
 define FIND_PYTHON
 set -e; \

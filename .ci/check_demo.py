@@ -1,4 +1,4 @@
-"""Check what `calibrant demo --json` printed and wrote: the table is complete, the report stands by itself."""
+"""Check what `calibrant demo --json` printed and wrote: no table is empty, the report stands by itself."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ html = page.read_text(encoding="utf-8")
 size = page.stat().st_size
 assert size < 3e6, f"{page} has {size} bytes"
 assert "<svg" in html, "the report has no figure"
-loaded = re.findall(r"""<(?:script|img|link|iframe)\b[^>]*(?:src|href)\s*=\s*["']?(?:https?:)?//[^>]*>""", html)
+tags = re.findall("<(?:script|img|link|iframe)[^>]*>", html)
+loaded = [tag for tag in tags if re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", tag)]
 assert not loaded, f"the report loads {loaded}"
 print(f"{page.name}: {size / 1e6:.1f} MB")

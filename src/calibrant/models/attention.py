@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,6 +27,7 @@ class Attention(nn.Module):
     Source: Vaswani et al. 2017, "Attention is all you need", section 3.2.
 
     Example:
+        >>> import torch
         >>> theirs = nn.MultiheadAttention(8, 2, batch_first=True).eval()
         >>> x = torch.ones(1, 3, 8)
         >>> torch.allclose(Attention(theirs)(x, x, x)[0], theirs(x, x, x)[0], atol=1e-6)
@@ -143,7 +146,8 @@ def replace_attention(network: nn.Module) -> int:
     """
     from open_clip.transformer import ResidualAttentionBlock
 
-    blocks = [m for m in network.modules() if type(m) is ResidualAttentionBlock and not hasattr(m, "ln_1_kv")]
+    blocks: list[Any] = [module for module in network.modules() if type(module) is ResidualAttentionBlock]
+    blocks = [block for block in blocks if not hasattr(block, "ln_1_kv")]  # cross-attention
     plain = [block for block in blocks if is_plain(block.attn)]
     for block in plain:
         block.attn = Attention(block.attn).train(block.attn.training)
@@ -162,6 +166,7 @@ def attention_maps(module: nn.Module) -> Iterator[dict[str, Tensor]]:
         part of the graph, so that gradients with respect to them can be asked for.
 
     Example:
+        >>> import torch
         >>> layer = Attention(nn.MultiheadAttention(8, 2, batch_first=True))
         >>> with attention_maps(layer) as maps:
         ...     _ = layer(torch.ones(1, 3, 8))
@@ -172,7 +177,7 @@ def attention_maps(module: nn.Module) -> Iterator[dict[str, Tensor]]:
     layers = {name: layer for name, layer in module.named_modules() if isinstance(layer, Attention)}
     before = {name: layer.record for name, layer in layers.items()}
     for name, layer in layers.items():
-        layer.record = lambda weights, name=name: maps.__setitem__(name, weights)  # type: ignore[misc]
+        layer.record = partial(maps.__setitem__, name)
     try:
         yield maps
     finally:

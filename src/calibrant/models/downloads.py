@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from calibrant.errors import InputError
 
@@ -39,12 +42,19 @@ def pretrained_weights(name: str, config: Mapping[str, Any], offline: bool) -> P
     from open_clip.pretrained import download_pretrained
 
     try:
+        _reach("huggingface.co" if config.get("hf_hub") else urlsplit(str(config.get("url", ""))).netloc)
         return Path(download_pretrained(dict(config)))
     except (OSError, RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
             f"cannot download the weights of {name}; check the network, or give a local checkpoint ({reason})"
         ) from error
+
+
+def _reach(host: str) -> None:
+    """Fail at once where the hub's own client would retry for most of a minute."""
+    if not getproxies():
+        socket.getaddrinfo(host, 443)
 
 
 def _downloaded(config: Mapping[str, Any]) -> Path | None:

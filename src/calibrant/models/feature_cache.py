@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,10 +27,10 @@ class ImageSet(Protocol):
     """What the cache needs of an evaluation set."""
 
     @property
-    def images(self) -> Any: ...  # noqa: D102
+    def images(self) -> Any: ...
 
     @property
-    def fingerprint(self) -> str: ...  # noqa: D102
+    def fingerprint(self) -> str: ...
 
     def __len__(self) -> int: ...
 
@@ -143,7 +144,7 @@ class FeatureCache:
 
     @staticmethod
     def _write(path: Path, computation: _Computation, batch: int, progress: Progress | None) -> None:
-        own = path.with_name(f"{path.stem}.{os.getpid()}.npy")
+        own = path.with_name(f"{path.stem}.{secrets.token_hex(8)}.npy")
         with atomic_write(own) as temporary, open(temporary, "rb+") as file:
             computation.write(file, batch, progress)
         # a link, unlike a rename, fails if another process was faster, whose file may be mapped already

@@ -44,7 +44,7 @@ class OpenClipEncoder(DualEncoder):
         self.name, self.about, self.preprocessing = name, dict(about), preprocessing
         self._tokenizer = tokenizer
         self._text: TextTower | None = find_text_tower(network)
-        self.context_length = int(network.context_length)
+        self.context_length = int(self.network.context_length)
         architecture = self.about["architecture"]
         self.embed_dim = int(architecture["embed_dim"])
         self.text_width = self._text.width if self._text else int(architecture["text_cfg"].get("width", 0))

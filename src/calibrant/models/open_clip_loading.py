@@ -103,7 +103,7 @@ def load_checkpoint(architecture: str, weights: Path, offline: bool) -> OpenClip
     config["quick_gelu"] = bool(config.get("quick_gelu"))
     if "openai" in weights.name.lower() and not config["quick_gelu"]:
         warnings.warn(
-            f"{weights.name} looks like OpenAI's weights, which want QuickGELU; {architecture} has plain GELU; "
+            f"{weights.name} looks like OpenAI's weights, which want QuickGELU, unlike {architecture}; "
             f"use {architecture}-quickgelu",
             CalibrantWarning,
             stacklevel=3,
@@ -195,6 +195,8 @@ def build_network(config: Mapping[str, Any]) -> Any:
     from open_clip.model import CLIP, CustomTextCLIP
 
     own = deepcopy(dict(config))
+    if not all(isinstance(own.get(tower), dict) for tower in ("vision_cfg", "text_cfg")):
+        raise InputError("this is not a model config of open_clip: vision_cfg or text_cfg is missing")
     hugging_face = "hf_model_name" in own["text_cfg"]
     custom = own.pop("custom_text", False) or hugging_face
     kind: type[nn.Module] = (CoCa if "multimodal_cfg" in own else CustomTextCLIP) if custom else CLIP
@@ -209,4 +211,4 @@ def build_network(config: Mapping[str, Any]) -> Any:
             torch.manual_seed(0)
             return kind(**own)
     except (TypeError, KeyError) as error:
-        raise InputError(f"this is not a model config that open_clip understands: {error}") from error
+        raise InputError(f"this is not a model config of open_clip: {error}") from error

@@ -47,7 +47,10 @@ class TextTower:
     def projection(self) -> Tensor | None:
         """The last matrix, [width, D], or None."""
         last = self.home.text_projection
-        return last.weight.T if isinstance(last, nn.Linear) else last
+        if last is None:
+            return None
+        matrix: Tensor = last.weight.T if isinstance(last, nn.Linear) else last
+        return matrix
 
     def embed(self, ids: Tensor) -> Tensor:
         """Look up token embeddings [N, L, W] of ids [N, L]."""
@@ -61,11 +64,11 @@ class TextTower:
         x = embeddings + self.home.positional_embedding[:length]
         x = self.home.transformer(x, attn_mask=None if mask is None else mask[:length, :length])
         # the final norm acts token by token, so only the token that is read needs it
-        x = self.home.ln_final(x[torch.arange(len(x), device=x.device), self.position(ids)])
+        features: Tensor = self.home.ln_final(x[torch.arange(len(x), device=x.device), self.position(ids)])
         last = self.home.text_projection
         if last is None:
-            return x
-        projected: Tensor = last(x) if isinstance(last, nn.Linear) else x @ last
+            return features
+        projected: Tensor = last(features) if isinstance(last, nn.Linear) else features @ last
         return projected
 
     def position(self, ids: Tensor) -> Tensor:
@@ -91,7 +94,7 @@ def find_text_tower(network: Any) -> TextTower | None:
 
     if type(network) is CLIP:
         return TextTower(network, network.text_pool_type, network.text_eos_id)
-    text = getattr(network, "text", None)
+    text: Any = getattr(network, "text", None)
     if (
         type(text) is not TextTransformer
         or text.cls_emb is not None

@@ -224,7 +224,7 @@ class Preprocessing:
         ratios = height / self.size[0], width / self.size[1]
         if self.resize_mode == "longest":
             ratio = max(ratios)
-            new = round(height / ratio), round(width / ratio)
+            new = max(1, round(height / ratio)), max(1, round(width / ratio))
         elif self.size[0] == self.size[1]:  # truncation, not rounding: torchvision's way with one number
             short, size = min(height, width), self.size[0]
             new = (size, int(size * width / short)) if height <= width else (int(size * height / short), size)

@@ -15,7 +15,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-HOW_TO = [page for page in PAGES if "docs" in page.parts and "```python" in page.read_text(encoding="utf-8")]
+HOW_TO = [page for page in PAGES[1:] if "```python" in page.read_text(encoding="utf-8")]
 DOWNLOADED = "ViT-B-32/laion2b_s34b_b79k"
 
 

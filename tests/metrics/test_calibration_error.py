@@ -143,7 +143,7 @@ def test_the_mean_over_batches_is_another_number():
     confidence = rng.uniform(0.5, 1, 4096)
     probs, labels = two_class(confidence), (rng.random(4096) > confidence).astype(int)
     batches = [calibration_error(probs[i : i + 128], labels[i : i + 128]) for i in range(0, 4096, 128)]
-    assert calibration_error(probs, labels) < 0.03 < 0.08 < np.mean(batches)
+    assert calibration_error(probs, labels) < 0.03 < 0.06 < np.mean(batches)
 
 
 def test_debiasing_brings_a_calibrated_model_closer_to_zero():
@@ -157,20 +157,24 @@ def test_debiasing_brings_a_calibrated_model_closer_to_zero():
     assert np.mean(debiased) < 0.75 * np.mean(plain)
 
 
-probabilities = arrays(np.float64, st.tuples(st.integers(1, 40), st.integers(2, 6)), elements=st.floats(0.001, 1)).map(
-    lambda weights: weights / weights.sum(axis=1, keepdims=True)
-)
+probabilities = arrays(
+    np.float64, st.tuples(st.integers(1, 40), st.integers(2, 6)), elements=st.floats(0.001, 1)
+).map(lambda weights: weights / weights.sum(axis=1, keepdims=True))
 
 
 @settings(deadline=None)
-@given(probabilities, st.integers(1, 30), st.sampled_from(["width", "mass"]), st.randoms(use_true_random=False))
+@given(
+    probabilities, st.integers(1, 30), st.sampled_from(["width", "mass"]), st.randoms(use_true_random=False)
+)
 def test_lies_between_0_and_1_and_ignores_the_order_of_samples(probs, bins, binning, random):
     labels = np.array([random.randrange(probs.shape[1]) for _ in probs])
     order = random.sample(range(len(probs)), len(probs))
     for norm in ("l1", "l2", "max"):
         found = calibration_error(probs, labels, bins, binning, norm)
         assert 0 <= found <= 1
-        assert found == pytest.approx(calibration_error(probs[order], labels[order], bins, binning, norm), abs=1e-9)
+        assert found == pytest.approx(
+            calibration_error(probs[order], labels[order], bins, binning, norm), abs=1e-9
+        )
 
 
 @settings(deadline=None)
@@ -190,7 +194,9 @@ def test_noise_floor_is_the_mean_error_of_a_calibrated_model(samples):
     rng = np.random.default_rng(samples)
     confidence = 0.5 + 0.5 * rng.beta(2, 0.7, samples)
     probs = two_class(confidence)
-    simulated = [calibration_error(probs, (rng.random(samples) > confidence).astype(int)) for _ in range(1500)]
+    simulated = [
+        calibration_error(probs, (rng.random(samples) > confidence).astype(int)) for _ in range(1500)
+    ]
     assert noise_floor(probs) == pytest.approx(np.mean(simulated), rel=0.02)
 
 

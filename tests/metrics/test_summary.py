@@ -33,7 +33,10 @@ def test_intervals_come_with_definitions_that_json_can_hold():
     assert "12 right-closed bins" in found["ece"]["definition"]
     assert found["ece"]["low"] == found["ece_debiased"]["low"] < found["ece"]["value"]
     assert found["ece_noise_floor"]["low"] is None
-    assert metrics.interval(PROBS, LABELS, bins=12, resamples=100) == (found["ece"]["low"], found["ece"]["high"])
+    assert metrics.interval(PROBS, LABELS, bins=12, resamples=100) == (
+        found["ece"]["low"],
+        found["ece"]["high"],
+    )
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 

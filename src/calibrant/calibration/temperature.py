@@ -67,8 +67,9 @@ class TemperatureScaling(Calibrator):
 
     def _probabilities(self, logits: Array) -> Float64:
         highest = logits.max(axis=1, keepdims=True).astype(np.float64)
-        # subtracting first keeps a small temperature from overflowing
-        return softmax((logits - highest) / self.temperature_)
+        # after the subtraction a small temperature can only overflow to -inf, whose exponential is the right 0
+        with np.errstate(over="ignore"):
+            return softmax((logits - highest) / self.temperature_)
 
     def _check_restored(self) -> None:
         if not isinstance(self.temperature_, int | float) or not 0 < self.temperature_ < np.inf:

@@ -148,7 +148,7 @@ def column(values: Any, name: str, samples: int) -> Array:
     array = as_array(values, f"column '{name}'")
     if array.shape != (samples,):
         raise InputError(f"column '{name}' has shape {list(array.shape)}, but there are {samples} samples")
-    return array.astype(str) if array.dtype.kind == "M" else array
+    return np.array(array.astype(str).tolist()) if array.dtype.kind == "M" else array
 
 
 def _scale(value: Any, name: str) -> float | None:

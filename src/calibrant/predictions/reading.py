@@ -31,7 +31,8 @@ def read_npz(path: str | Path) -> Predictions:
             pickle.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise InputError(f"{path} is a single array, not an .npz archive with a field 'logits'")
             arrays = {}

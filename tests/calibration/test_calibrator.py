@@ -1,0 +1,111 @@
+"""What every calibrator of the registry promises: its flags, its parameters, its file."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from calibrant import Predictions
+from calibrant.calibration import CALIBRATORS, TemperatureScaling, calibrator, load
+from calibrant.errors import InputError
+
+RNG = np.random.default_rng(0)
+PREDICTIONS = Predictions(logits=2 * RNG.normal(size=(200, 3)), labels=RNG.integers(3, size=200))
+
+
+@pytest.fixture(params=CALIBRATORS)
+def member(request):
+    return calibrator(request.param)
+
+
+def test_gives_probabilities(member):
+    probs = member.fit(PREDICTIONS)(PREDICTIONS)
+    assert probs.dtype == np.float64
+    assert probs.shape == (200, 3)
+    assert probs.sum(axis=1) == pytest.approx(np.ones(200), abs=1e-12)
+    assert (probs == member.predict_proba(PREDICTIONS.logits)).all()
+
+
+def test_fits_on_bare_arrays_alike(member):
+    of_predictions = member.fit(PREDICTIONS)(PREDICTIONS)
+    assert (clone(member).fit(PREDICTIONS.logits, PREDICTIONS.labels)(PREDICTIONS) == of_predictions).all()
+
+
+def test_keeps_the_answers_if_it_says_so(member):
+    same = member.fit(PREDICTIONS)(PREDICTIONS).argmax(axis=1) == PREDICTIONS.logits.argmax(axis=1)
+    assert same.all() or not member.keeps_argmax
+
+
+def test_can_be_used_on_other_classes_if_it_says_so(member):
+    if member.transfers:
+        assert member.fit(PREDICTIONS).predict_proba(RNG.normal(size=(4, 7))).shape == (4, 7)
+
+
+def test_does_without_labels_if_it_says_so(member):
+    unlabelled = Predictions(logits=PREDICTIONS.logits)
+    if member.needs_labels:
+        with pytest.raises(InputError, match="no labels"):
+            member.fit(unlabelled)
+    else:
+        member.fit(unlabelled)
+
+
+def test_can_be_cloned_and_set(member):
+    copy = clone(member.fit(PREDICTIONS))
+    assert type(copy) is type(member)
+    assert copy.get_params() == member.get_params()
+    assert not any(hasattr(copy, name) for name in member.fitted)
+    with pytest.raises(InputError, match="unknown parameter"):
+        member.set_params(temprature=2)
+
+
+def test_the_file_gives_the_same_calibrator(member, tmp_path):
+    file = tmp_path / "with space ü.json"
+    expected = member.fit(PREDICTIONS)(PREDICTIONS)
+    member.save(file)
+    assert (load(file)(PREDICTIONS) == expected).all()
+    first = file.read_bytes()
+    load(file).save(file)
+    assert file.read_bytes() == first
+
+
+def test_an_unfitted_one_is_not_saved(tmp_path):
+    with pytest.raises(InputError, match="not fitted"):
+        TemperatureScaling().save(tmp_path / "t.json")
+    assert not (tmp_path / "t.json").exists()
+
+
+def test_a_misspelt_name_gets_the_nearest():
+    with pytest.raises(InputError, match="unknown calibrator 'temprature'; did you mean 'temperature'"):
+        calibrator("temprature")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"calibrator": "temprature"}, "did you mean 'temperature'"),
+        ({"format": 99}, "format 99"),
+        ({"fitted": {}}, "stores"),
+        ({"fitted": {"temperature_": -1, "at_bound_": False}}, "positive number"),
+        ({"fitted": {"temperature_": "hot", "at_bound_": False}}, "positive number"),
+        ({"fitted": {"temperature_": 1.0, "at_bound_": False, "more_": 1}}, "stores"),
+        ({"parameters": {"bins": 3}}, "unknown parameter"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path, change, message):
+    file = tmp_path / "t.json"
+    TemperatureScaling().fit(PREDICTIONS).save(file)
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(InputError) as caught:
+        load(file)
+    assert str(file) in str(caught.value)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "{"])
+def test_another_file_is_no_calibrator(tmp_path, text):
+    file = tmp_path / "t.json"
+    file.write_text(text)
+    with pytest.raises(InputError, match=r"t\.json"):
+        load(file)

@@ -13,8 +13,8 @@ from calibrant.errors import InputError
 HASH_THRESHOLD = 4
 COLOUR_THRESHOLD = 10.0
 THUMBNAIL = 8
-_BLOCK = 1 << 22
-_MANY_PAIRS = 1 << 20
+_BLOCK = 1 << 20
+_MANY_PAIRS = 1 << 16
 
 
 def difference_hash(pixels: npt.NDArray[np.uint8]) -> int:
@@ -80,19 +80,20 @@ def near_duplicates(
     """
     count = len(hashes)
     small = thumbnails.reshape(count, -1).astype(np.int16)
-    found, waiting = np.empty((0, 2), np.int64), 0
-    blocks: list[npt.NDArray[np.int64]] = []
-    rows = max(1, _BLOCK // max(count, 1))
+    found, groups = np.empty((0, 2), np.int64), np.arange(count)
+    waiting: list[npt.NDArray[np.int64]] = []
+    rows = max(16, _BLOCK // max(count, 1))
     for start in range(0, count, rows):
-        later = hashes[start:]
-        bits = np.bitwise_count(hashes[start : start + rows, None] ^ later[None, :])
-        first, second = np.nonzero(np.triu(bits <= threshold, k=1))
-        pairs = np.stack([first, second], axis=1).astype(np.int64) + start
-        blocks.append(_alike(pairs, small))
-        waiting += len(blocks[-1])
-        if waiting > _MANY_PAIRS:
-            found, blocks, waiting = _connecting(np.concatenate([found, *blocks]), count), [], 0
-    return _connecting(np.concatenate([found, *blocks]), count)
+        near = np.bitwise_count(hashes[start : start + rows, None] ^ hashes[None, start:]) <= threshold
+        pairs = np.stack(np.divmod(np.flatnonzero(near), count - start), axis=1) + start
+        pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+        pairs = pairs[groups[pairs[:, 0]] != groups[pairs[:, 1]]]
+        waiting.append(_alike(pairs, small))
+        if sum(map(len, waiting)) > _MANY_PAIRS:
+            # what is connected is not compared again: a clique costs little more than its first rows
+            found, waiting = _connecting(np.concatenate([found, *waiting]), count), []
+            groups = groups_of(found, count)
+    return _connecting(np.concatenate([found, *waiting]), count)
 
 
 def groups_of(pairs: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:

@@ -25,32 +25,33 @@ MEASURES = (
         "ece",
         "ECE",
         False,
-        "Expected calibration error: answers are sorted by confidence into 15 bins of equal width; in each bin the"
-        " average confidence is compared with the share that is right; the gaps are averaged, weighted by the number"
-        " of images. 0 is perfect, lower is better. Few images raise it: the floor under each value is what a"
-        " perfectly calibrated model would show on the same number of images. The interval is that of the true"
-        " error, so the value itself, which chance raises, can lie above it.",
+        "Expected calibration error: answers are sorted by confidence into 15 bins of equal width; in "
+        "each bin the average confidence is compared with the share that is right; the gaps are "
+        "averaged, weighted by the number of images. 0 is perfect, lower is better. Few images raise "
+        "it: the floor under each value is what a perfectly calibrated model would show on the same "
+        "number of images. The interval is that of the true error, so the value itself, which chance "
+        "raises, can lie above it.",
     ),
     Measure(
         "ece_debiased",
         "Debiased ECE",
         False,
-        "The same, less the part that comes from the limited number of images. Compare sets of different size by"
-        " this one. Lower is better.",
+        "The same, less the part that comes from the limited number of images. Compare sets of "
+        "different size by this one. Lower is better.",
     ),
     Measure(
         "nll",
         "NLL",
         False,
-        "Negative log-likelihood: minus the logarithm of the probability given to the right class, averaged. It"
-        " punishes confident mistakes hard. Lower is better.",
+        "Negative log-likelihood: minus the logarithm of the probability given to the right class, "
+        "averaged. It punishes confident mistakes hard. Lower is better.",
     ),
     Measure(
         "brier",
         "Brier score",
         False,
-        "Squared distance between the probabilities and the truth, summed over classes, averaged over images. From"
-        " 0 (perfect) to 2; lower is better.",
+        "Squared distance between the probabilities and the truth, summed over classes, averaged over "
+        "images. From 0 (perfect) to 2; lower is better.",
     ),
     Measure(
         "mean_confidence",

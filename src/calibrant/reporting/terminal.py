@@ -39,7 +39,7 @@ def results_table(title: str, rows: Sequence[Row], measures: Sequence[str] = SHO
     table = Table(
         title=escape(title), title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE
     )
-    table.add_column("images / method", overflow="fold")
+    table.add_column("images / method", overflow="fold", min_width=15)
     table.add_column("confidence", overflow="fold")
     chosen = [measure for measure in MEASURES if measure.key in measures]
     for measure in chosen:

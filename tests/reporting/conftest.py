@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from calibrant.reporting.results import Kind, RunResults, SetResult
 
@@ -106,3 +108,37 @@ def four_methods() -> list[RunResults]:
         run_results("FLYP", "flyp", noise=0.05),
         run_results("CoOp", "coop", noise=0.5),
     ]
+
+
+@pytest.fixture(scope="session")
+def make_set() -> Callable[..., SetResult]:
+    return set_result
+
+
+@pytest.fixture(scope="session")
+def make_run() -> Callable[..., RunResults]:
+    return run_results
+
+
+@pytest.fixture(scope="session")
+def one_run() -> RunResults:
+    return run_results()
+
+
+@pytest.fixture(scope="session")
+def several_runs() -> list[RunResults]:
+    return four_methods()
+
+
+@pytest.fixture(scope="session")
+def single_page(tmp_path_factory: pytest.TempPathFactory, one_run: RunResults) -> Path:
+    from calibrant.reporting import write_report
+
+    return write_report([one_run], tmp_path_factory.mktemp("one run é") / "report.html")
+
+
+@pytest.fixture(scope="session")
+def several_page(tmp_path_factory: pytest.TempPathFactory, several_runs: list[RunResults]) -> Path:
+    from calibrant.reporting import write_report
+
+    return write_report(several_runs, tmp_path_factory.mktemp("several") / "report.html")

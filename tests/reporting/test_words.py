@@ -1,0 +1,106 @@
+"""The sentences of the first box follow from the numbers and claim nothing inside an interval."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from calibrant.reporting import RunResults, SetResult
+from calibrant.reporting.measures import measure_run
+from calibrant.reporting.next_steps import next_steps
+from calibrant.reporting.words import choose_lead, first_box, percent
+
+
+def box(*runs: RunResults) -> dict[str, str]:
+    return {point.about: point.text for point in first_box([measure_run(run) for run in runs])}
+
+
+def single(one: SetResult, *more: SetResult, title: str = "CoOp") -> RunResults:
+    return RunResults(title, "coop", "tiny", "emoji", [one, *more])
+
+
+def test_the_numbers_are_those_of_the_data(make_set: Callable[..., SetResult]) -> None:
+    one = make_set(n=800)
+    said = box(single(one))
+    right = np.mean(one.probabilities["none"].argmax(1) == one.labels)
+    assert f"right {percent(float(right))} of the time" in said["How often it is right"]
+    assert "800 images" in said["How often it is right"]
+    raw = one.probabilities["none"]
+    near = np.abs(raw.max(1) - 0.9) <= 0.05
+    share = np.mean(raw.argmax(1)[near] == one.labels[near])
+    trust = said["Can its confidence be believed"]
+    assert f"right {percent(float(share))} of the time" in trust
+    assert "less often than it says" in trust
+    assert "which fits" in trust  # after temperature scaling
+    assert "lowers the calibration error" in said["What temperature scaling does"]
+
+
+def test_equal_methods_cannot_be_told_apart(make_set: Callable[..., SetResult]) -> None:
+    near = [single(make_set(n=400, noise=noise), title=title) for title, noise in (("A", 0.0), ("B", 0.02))]
+    text = box(*near)["Which method"]
+    assert "cannot be told apart" in text
+    assert "less accurate" not in text
+
+
+def test_a_worse_method_is_named(make_set: Callable[..., SetResult]) -> None:
+    runs = [
+        single(make_set(n=800, noise=noise), title=title) for title, noise in (("good", 0.0), ("bad", 2.0))
+    ]
+    text = box(*runs)["Which method"]
+    assert text.startswith("good is right most often")
+    assert "bad (" in text
+    assert "is less accurate, by more than chance explains" in text
+
+
+def test_methods_on_other_images_are_not_compared(make_set: Callable[..., SetResult]) -> None:
+    other = dataclasses.replace(make_set(n=400, noise=2.0), ids=[f"other-{index}" for index in range(400)])
+    text = box(single(make_set(n=400)), single(other, title="B"))["Which method"]
+    assert "B (" not in text
+
+
+def test_no_gain_over_the_zero_shot_model_is_not_called_one(make_set: Callable[..., SetResult]) -> None:
+    one = make_set(n=400)
+    run = single(dataclasses.replace(one, zero_shot=one.probabilities["none"]))
+    assert "too close to call" in box(run)["How often it is right"]
+    assert any("not clearly helped" in step for step in next_steps(measure_run(run)))
+
+
+def test_a_useless_calibrator_is_not_praised(make_set: Callable[..., SetResult]) -> None:
+    one = make_set(n=400)
+    same = dataclasses.replace(
+        one, probabilities={"none": one.probabilities["none"], "temperature": one.probabilities["none"]}
+    )
+    assert "does not clearly change" in box(single(same))["What temperature scaling does"]
+    harmed = {"none": one.probabilities["temperature"], "temperature": one.probabilities["none"]}
+    run = single(dataclasses.replace(one, probabilities=harmed))
+    assert "raises the calibration error" in box(run)["What temperature scaling does"]
+    assert any("Leave out temperature scaling" in step for step in next_steps(measure_run(run)))
+
+
+def test_without_a_calibrator_there_is_no_sentence_about_it(make_set: Callable[..., SetResult]) -> None:
+    one = make_set(n=400)
+    run = single(dataclasses.replace(one, probabilities={"none": one.probabilities["none"]}))
+    assert not any("temperature" in text for text in box(run).values())
+    assert any("Fit temperature scaling" in step for step in next_steps(measure_run(run)))
+
+
+def test_overconfidence_on_shifted_images_is_named(make_set: Callable[..., SetResult]) -> None:
+    shifted = make_set("emoji/sketch", "ood", seed=5, n=600, leftover=3.0)
+    run = single(make_set(n=400), shifted)
+    assert "too sure of itself there even after temperature scaling" in box(run)["Shifted images"]
+    assert any("images like emoji/sketch" in step for step in next_steps(measure_run(run)))
+    fine = make_set("emoji/sketch", "ood", seed=5, n=600, leftover=1.0)
+    assert "fits how often it is right" in box(single(make_set(n=400), fine))["Shifted images"]
+
+
+def test_few_answers_are_not_judged(make_set: Callable[..., SetResult]) -> None:
+    assert "too rare" in box(single(make_set(n=30)))["Can its confidence be believed"]
+
+
+def test_the_zero_shot_model_never_leads(make_set: Callable[..., SetResult]) -> None:
+    tuned = measure_run(single(make_set(n=200, noise=2.0)))
+    zero = measure_run(RunResults("zero-shot", "zero-shot", "tiny", "emoji", [make_set(n=200)]))
+    assert choose_lead([zero, tuned]) is tuned
+    assert "without tuning" in box(zero.run)["What this is"]

@@ -11,7 +11,17 @@ if TYPE_CHECKING:
     from calibrant.tuning.recipe import Recipe, list_recipes, load_recipe
     from calibrant.tuning.tuned_model import TunedModel
 
-__all__ = ["Checkpoint", "Recipe", "TunedModel", "averaging", "fit", "list_recipes", "load_recipe", "objectives", "regularizers"]
+__all__ = [
+    "Checkpoint",
+    "Recipe",
+    "TunedModel",
+    "averaging",
+    "fit",
+    "list_recipes",
+    "load_recipe",
+    "objectives",
+    "regularizers",
+]
 
 _HOMES = {
     "Checkpoint": "checkpoint",

@@ -1,4 +1,4 @@
-"""Training batches: which samples, which view, which caption; each a pure function of the seed and the step."""
+"""Training batches: samples, views and captions, each a pure function of the seed and the step."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Indices = npt.NDArray[np.int64]
 def samples_of_step(seed: int, stage: int, step: int, size: int, count: int) -> Indices:
     """Give the samples of a step: the next `size` of an endless row of shuffled epochs.
 
-    Within an epoch no sample comes twice, none is left out, and every batch is full; a batch may end one epoch and begin
-    the next.
+    Within an epoch no sample comes twice, none is left out, and every batch is full; a batch may end one
+    epoch and begin the next.
 
     Args:
         seed: the training seed.
@@ -163,7 +163,7 @@ class Batches:
         return batch
 
     def ahead(self, start: int, stop: int) -> Iterator[Batch]:
-        """Give the batches of steps `start` to `stop` in order, prepared in threads while earlier ones are used."""
+        """Give the batches of steps `start` to `stop` in order, prepared in threads ahead of their use."""
         with ThreadPoolExecutor(self.workers, thread_name_prefix="batches") as pool:
             waiting: deque[Future[Batch]] = deque()
             try:

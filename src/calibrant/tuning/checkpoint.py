@@ -17,7 +17,12 @@ from calibrant.errors import CalibrantWarning, InputError
 from calibrant.tuning.tensors import read_tensors, write_tensors
 
 _FILE = "checkpoint.safetensors"
-_WHAT = {"method": "another method or other settings", "data": "other training data", "model": "another model", "seed": "another seed"}
+_WHAT = {
+    "method": "another method or other settings",
+    "data": "other training data",
+    "model": "another model",
+    "seed": "another seed",
+}
 
 
 @dataclass(frozen=True)
@@ -27,8 +32,8 @@ class Checkpoint:
     Args:
         stage: number of the stage, from 0.
         step: steps that are done in this stage.
-        tensors: ``"<group>:<name>"`` to tensor, with the groups ``carried`` (from the stage before), ``trained``,
-            ``optimizer``, ``regularizer`` and ``averaging``.
+        tensors: ``"<group>:<name>"`` to tensor, with the groups ``carried`` (from the stage before),
+            ``trained``, ``optimizer``, ``regularizer`` and ``averaging``.
         scalars: JSON values, such as the loss scale of fp16.
         identity: what the run is of: method, data, model, seed.
         surroundings: versions, device and threads, on which the last bits depend.
@@ -43,7 +48,9 @@ class Checkpoint:
 
     def group(self, name: str) -> dict[str, Tensor]:
         """Give the tensors of a group by their names in it."""
-        return {key[len(name) + 1 :]: value for key, value in self.tensors.items() if key.startswith(f"{name}:")}
+        return {
+            key[len(name) + 1 :]: value for key, value in self.tensors.items() if key.startswith(f"{name}:")
+        }
 
     def write(self, folder: str | Path) -> None:
         """Replace the checkpoint in a folder; a kill at any moment leaves the old one or the new one.
@@ -54,7 +61,9 @@ class Checkpoint:
         Raises:
             InputError: if it cannot be written.
         """
-        about = {name: getattr(self, name) for name in ("stage", "step", "scalars", "identity", "surroundings")}
+        about = {
+            name: getattr(self, name) for name in ("stage", "step", "scalars", "identity", "surroundings")
+        }
         write_tensors(Path(folder) / _FILE, self.tensors, about)
 
     @classmethod
@@ -91,7 +100,9 @@ class Checkpoint:
         """
         for key, value in identity.items():
             if self.identity.get(key) != value:
-                raise InputError(f"cannot resume: the checkpoint is of {_WHAT.get(key, key)}; use --overwrite to start anew")
+                raise InputError(
+                    f"cannot resume: the checkpoint is of {_WHAT.get(key, key)}; start anew with --overwrite"
+                )
         changed = [f"{key} {self.surroundings.get(key)} -> {value}" for key, value in now.items()
                    if self.surroundings.get(key) != value]  # fmt: skip
         if changed:

@@ -43,10 +43,13 @@ def fit(
         train: N labelled images, their class list, templates and synonyms.
         recipe: the method, or its name.
         seed: of everything that is drawn in training.
-        cache: keeps image features for methods that leave the image tower alone; by default in the user's cache folder.
-        save: gets a `Checkpoint` every `save_every` steps and at the end of each stage: ``lambda c: c.write(folder)``.
+        cache: keeps image features for methods that leave the image tower alone; by default in the user's
+            cache folder.
+        save: gets a `Checkpoint` every `save_every` steps and at the end of each stage: ``lambda c:
+            c.write(folder)``.
         save_every: N; an interrupted run loses at most N steps.
-        watch: gets (step, total, model) every tenth of the steps; the mapping that it returns goes into the log.
+        watch: gets (step, total, model) every tenth of the steps; the mapping that it returns goes into the
+            log.
         log: gets a dictionary for every step: stage, step, learning_rate, loss, terms.
         resume_from: a folder that a checkpoint was written to (an empty one starts anew), or a checkpoint.
         progress: whether to show a progress bar where there is a terminal.
@@ -55,13 +58,17 @@ def fit(
         The tuned model.
 
     Raises:
-        InputError: if labels do not fit the class list, the recipe does not fit the model, the checkpoint belongs to another
-            run, or the loss is not finite.
+        InputError: if labels do not fit the class list, the recipe does not fit the model, the checkpoint
+            belongs to another run, or the loss is not finite.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
     _check_labels(train)
     task = Task(train.classes, train.templates, train.words)
-    checkpoint = resume_from if isinstance(resume_from, Checkpoint) or resume_from is None else Checkpoint.read(resume_from)
+    checkpoint = (
+        resume_from
+        if isinstance(resume_from, Checkpoint) or resume_from is None
+        else Checkpoint.read(resume_from)
+    )
     identity = _identity(encoder, train, recipe, seed)
     if checkpoint is not None:
         checkpoint.check(identity, {})
@@ -72,7 +79,9 @@ def fit(
         model = build(encoder, task, recipe, stage, seed)
         model.load_tensors(carried)
         resume = checkpoint if checkpoint is not None and checkpoint.stage == stage else None
-        work = _work(model, train, recipe, stage, seed, cache or FeatureCache(), identity, carried, callbacks, resume)
+        work = _work(
+            model, train, recipe, stage, seed, cache or FeatureCache(), identity, carried, callbacks, resume
+        )
         solver = dict(recipe.stages[stage].solver)
         SOLVERS.build(str(solver.pop("name")), solver).solve(work)
         carried = model.tensors()
@@ -96,11 +105,18 @@ def _work(
     if parts.objective is not None:
         settings = dict(parts.objective)
         objective = OBJECTIVES.build(str(settings.pop("name")), settings)
-    regularizers = {name: REGULARIZERS.build(name, given, model) for name, given in parts.regularizers.items()}
+    regularizers = {
+        name: REGULARIZERS.build(name, given, model) for name, given in parts.regularizers.items()
+    }
     last = stage == len(recipe.stages) - 1
-    averagings = {name: AVERAGINGS.build(name, given, model) for name, given in recipe.averaging.items()} if last else {}
+    averagings = (
+        {name: AVERAGINGS.build(name, given, model) for name, given in recipe.averaging.items()}
+        if last
+        else {}
+    )
     return Work(
-        model, train, objective, regularizers, averagings, seed, stage, cache, identity, carried, callbacks, resume
+        model, train, objective, regularizers, averagings, seed, stage, cache, identity, carried, callbacks,
+        resume
     )  # fmt: skip
 
 
@@ -114,7 +130,8 @@ def _check_labels(train: EvaluationSet) -> None:
     if len(bad):
         first = int(bad[0])
         raise InputError(
-            f"{train.name}: sample {train.ids[first]} has label {int(labels[first])}, outside its {len(train.classes)} classes"
+            f"{train.name}: sample {train.ids[first]} has label {int(labels[first])}, "
+            f"outside its {len(train.classes)} classes"
         )
 
 

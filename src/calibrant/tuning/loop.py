@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Step(nn.Module):
-    """One training step's losses; nothing but `forward` is called in training, so that DDP and autocast see it all.
+    """One step's losses; training calls nothing but `forward`, so that DDP and autocast see it all.
 
     Args:
         model: what is tuned.
@@ -36,7 +36,9 @@ class Step(nn.Module):
         regularizers: extra terms by name.
     """
 
-    def __init__(self, model: Parameterization, objective: Objective, regularizers: Mapping[str, Regularizer]) -> None:
+    def __init__(
+        self, model: Parameterization, objective: Objective, regularizers: Mapping[str, Regularizer]
+    ) -> None:
         super().__init__()
         self.model = model
         self.objective = objective
@@ -74,7 +76,10 @@ def run(work: Work, settings: StepsSettings) -> None:
     start = _resume(work, optimizer, accelerator)
     callbacks = work.callbacks
     watched = {round(total * tenth / 10) for tenth in range(1, 11)}
-    with Bar(total, start, callbacks.progress) as bar, _fast_and_repeatable(accelerator.device, settings.precision):
+    with (
+        Bar(total, start, callbacks.progress) as bar,
+        _fast_and_repeatable(accelerator.device, settings.precision),
+    ):
         for step, batch in enumerate(batches.ahead(start, total), start=start):
             rate = learning_rate(step, total, settings)
             for group in optimizer.param_groups:
@@ -88,8 +93,10 @@ def run(work: Work, settings: StepsSettings) -> None:
             optimizer.step()
             optimizer.zero_grad()
             done = step + 1
-            for part in (*work.regularizers.values(), *work.averagings.values()):
-                part.after_step(done, total)
+            for regularizer in work.regularizers.values():
+                regularizer.after_step(done, total)
+            for averaging in work.averagings.values():
+                averaging.after_step(done, total)
             row = _row(work.stage, done, rate, terms)
             if callbacks.watch is not None and done in watched:
                 row |= callbacks.watch(done, total, work.model) or {}
@@ -117,13 +124,17 @@ def _accelerator(precision: str) -> Accelerator:
 
 @contextlib.contextmanager
 def _fast_and_repeatable(device: torch.device, precision: str) -> Iterator[None]:
-    """Flush denormals, which slow matrix products down to a crawl, and avoid the slow bf16 attention of CPUs."""
+    """Flush denormals, which stall matrix products, and avoid the slow bf16 attention of CPUs."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     flushed = torch.set_flush_denormal(True)
     try:
-        # the backward of flash attention in bf16 takes more than half of a step on a CPU, the plain one does not
-        with sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" and precision == "bf16" else contextlib.nullcontext():
+        # on a CPU the backward of flash attention in bf16 takes more than half of a step
+        with (
+            sdpa_kernel(SDPBackend.MATH)
+            if device.type == "cpu" and precision == "bf16"
+            else contextlib.nullcontext()
+        ):
             yield
     finally:
         if flushed:
@@ -134,7 +145,7 @@ def _batches(work: Work, settings: StepsSettings) -> Batches:
     model, train, count = work.model.parameterization, work.train, len(work.train)
     if settings.batch_size > count:
         warnings.warn(
-            f"batches have {count} images, since there are no more; the recipe asks for {settings.batch_size}",
+            f"batches have {count} images, since there are no more; the recipe says {settings.batch_size}",
             CalibrantWarning,
             stacklevel=2,
         )
@@ -143,9 +154,13 @@ def _batches(work: Work, settings: StepsSettings) -> Batches:
     if settings.views == "live":
         images = LiveImages(train, model.encoder, augmentation, work.seed, work.stage)
     elif model.trains_image_tower:
-        raise InputError(f"solver.views is {settings.views}, but the image tower is trained here: set it to live")
+        raise InputError(
+            f"solver.views is {settings.views}, but the image tower is trained here: set it to live"
+        )
     else:
-        features = work.cache.features(model.encoder, train, settings.views, work.seed, augmentation=augmentation)
+        features = work.cache.features(
+            model.encoder, train, settings.views, work.seed, augmentation=augmentation
+        )
         images = CachedViews(features, work.seed, work.stage)
     reads = work.objective is not None and work.objective.reads_captions
     captions = Captions(model.task, model.encoder, work.seed, work.stage) if reads else None
@@ -168,14 +183,16 @@ def _backward(
     trainables: Mapping[str, nn.Parameter],
     regularizers: Mapping[str, Regularizer],
 ) -> None:
-    """Fill the gradients; a regularizer with a rule of its own for combining them gets a backward pass of its own."""
+    """Fill the gradients; a regularizer that combines them in its own way gets its own backward pass."""
     own = [
         name
         for name, regularizer in regularizers.items()
         if name in terms and type(regularizer).combine_gradients is not Regularizer.combine_gradients
     ]
     _finite(terms)
-    accelerator.backward(torch.stack([term for name, term in terms.items() if name not in own]).sum(), retain_graph=bool(own))
+    accelerator.backward(
+        torch.stack([term for name, term in terms.items() if name not in own]).sum(), retain_graph=bool(own)
+    )
     for name in own:
         others = {key: parameter.grad for key, parameter in trainables.items()}
         for parameter in trainables.values():
@@ -190,12 +207,18 @@ def _backward(
 def _finite(terms: Mapping[str, Tensor]) -> None:
     for name, term in terms.items():
         if not bool(torch.isfinite(term.detach())):
-            raise InputError(f"the loss term '{name}' is not finite; lower solver.learning_rate or set solver.precision=fp32")
+            raise InputError(f"the loss term '{name}' is not finite; lower solver.learning_rate or use fp32")
 
 
 def _row(stage: int, done: int, rate: float, terms: Mapping[str, Tensor]) -> dict[str, Any]:
     values = {name: float(term.detach()) for name, term in terms.items()}
-    return {"stage": stage, "step": done, "learning_rate": rate, "loss": sum(values.values()), "terms": values}
+    return {
+        "stage": stage,
+        "step": done,
+        "learning_rate": rate,
+        "loss": sum(values.values()),
+        "terms": values,
+    }
 
 
 def _live_tensors(work: Work) -> dict[str, Tensor]:
@@ -211,12 +234,16 @@ def _checkpoint(work: Work, done: int, optimizer: Any, accelerator: Accelerator)
     trainables = work.model.parameterization.trainables()
     tensors = {f"carried:{name}": tensor for name, tensor in work.carried.items()}
     tensors |= {f"trained:{name}": tensor for name, tensor in trainables.items()}
-    tensors |= {f"optimizer:{name}": value for name, value in optimizer_tensors(optimizer, trainables).items()}
+    tensors |= {
+        f"optimizer:{name}": value for name, value in optimizer_tensors(optimizer, trainables).items()
+    }
     tensors |= _live_tensors(work)
     # a copy, since the caller may keep it while training goes on
     copies = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
     scalars = {"loss_scale": accelerator.scaler.state_dict()} if accelerator.scaler is not None else {}
-    return Checkpoint(work.stage, done, copies, scalars, dict(work.identity), surroundings(accelerator.device))
+    return Checkpoint(
+        work.stage, done, copies, scalars, dict(work.identity), surroundings(accelerator.device)
+    )
 
 
 @torch.no_grad()

@@ -17,8 +17,8 @@ class Outputs:
 
     Args:
         model: what is tuned.
-        batch: ``labels`` int64 [N] and either ``pixels`` [N, 3, H, W] or ``features`` [N, D] of the untouched image tower;
-            ``captions`` int64 [N, L] (token ids) where the objective reads them.
+        batch: ``labels`` int64 [N] and either ``pixels`` [N, 3, H, W] or ``features`` [N, D] of the untouched
+            image tower; ``captions`` int64 [N, L] (token ids) where the objective reads them.
     """
 
     def __init__(self, model: Parameterization, batch: Batch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,24 +78,27 @@ class _File(Recipe):
     profiles: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
 
-def load_recipe(method: str | Path, overrides: Mapping[str, Any] | None = None, profile: str = "published") -> Recipe:
+def load_recipe(
+    method: str | Path, overrides: Mapping[str, Any] | None = None, profile: str = "published"
+) -> Recipe:
     """Find a method, put together what ``+`` adds to it, and write out every setting.
 
     Later values win: the recipe, then what is added, then the profile, then `overrides`.
 
     Args:
-        method: a packaged recipe (``"coop"``), a file (``"mine.yaml"``), either with regularizers or averagings added to
-            its last stage (``"flyp+wise_ft"``).
-        overrides: values by dotted place, as ``--set`` takes them: ``{"stages.0.solver.epochs": 5}``; a place that starts
-            with a stage's own key (``solver.epochs``) means the last stage.
-        profile: ``"published"`` for the values of the paper, or another profile of the recipe, such as ``"tiny"``.
+        method: a packaged recipe (``"coop"``), a file (``"mine.yaml"``), either with regularizers or
+            averagings added to its last stage (``"flyp+wise_ft"``).
+        overrides: values by dotted place, as ``--set`` takes them: ``{"stages.0.solver.epochs": 5}``; a place
+            that starts with a stage's own key (``solver.epochs``) means the last stage.
+        profile: ``"published"`` for the values of the paper, or another profile of the recipe, such as
+            ``"tiny"``.
 
     Returns:
         The recipe.
 
     Raises:
-        InputError: if a method, profile, part or setting is unknown (with the nearest valid name), if a key is given
-            twice, or if a value has the wrong type; the file and the line are named.
+        InputError: if a method, profile, part or setting is unknown (with the nearest valid name), if a key
+            is given twice, or if a value has the wrong type; the file and the line are named.
 
     Example:
         >>> load_recipe("wise-ft", {"averaging.wise_ft.alpha": 0.3}).averaging["wise_ft"]["alpha"]
@@ -104,7 +108,7 @@ def load_recipe(method: str | Path, overrides: Mapping[str, Any] | None = None, 
     left, *added = [text] if Path(text).is_file() else text.split("+")
     path = _find(left)
     values, lines = read_yaml(path)
-    draft = Draft(values, lambda place: f"{path.name} line {lines.get(place, 1)}" if place in lines or not place else "")
+    draft = Draft(values, partial(_line, path, lines))
     profiles = validate(_File, values, draft.where).profiles
     if profile != "published" and profile not in profiles:
         raise unknown(f"profile of {left}", profile, ["published", *profiles])
@@ -134,13 +138,15 @@ def list_recipes() -> list[dict[str, Any]]:
     rows = []
     for name, path in _recipes().items():
         values, lines = read_yaml(path)
-        where: Where = lambda place, path=path, lines=lines: f"{path.name} line {lines.get(place, 1)}"  # noqa: E731
-        recipe = validate(_File, values, where)
+        recipe = validate(_File, values, partial(_line, path, lines))
         last = recipe.stages[-1]
         rows.append(
             {
                 "name": name,
-                **{key: getattr(recipe, key) for key in ("title", "about", "trains", "works_for_new_classes", "verified")},
+                **{
+                    key: getattr(recipe, key)
+                    for key in ("title", "about", "trains", "works_for_new_classes", "verified")
+                },
                 "parameterization": last.parameterization.get("name"),
                 "objective": last.objective.get("name") if last.objective else None,
                 "regularizers": list(last.regularizers),
@@ -150,6 +156,13 @@ def list_recipes() -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _line(path: Path, lines: Mapping[Place, int], place: Place) -> str:
+    """Name the line of a place in a file, or nothing where the file does not have it."""
+    if place in lines:
+        return f"{path.name} line {lines[place]}"
+    return "" if place else path.name
 
 
 def _recipes() -> dict[str, Path]:
@@ -179,7 +192,9 @@ def _complete(values: dict[str, Any], where: Where) -> Recipe:
         for key, registry in _ONE_OF.items():
             if stage[key] is not None:
                 stage[key] = _part(registry, stage[key], where, (*place, key))
-        stage["regularizers"] = _parts(components.REGULARIZERS, stage["regularizers"], where, (*place, "regularizers"))
+        stage["regularizers"] = _parts(
+            components.REGULARIZERS, stage["regularizers"], where, (*place, "regularizers")
+        )
     resolved["averaging"] = _parts(components.AVERAGINGS, resolved["averaging"], where, ("averaging",))
     return Recipe.model_validate(resolved)
 
@@ -191,13 +206,19 @@ _ONE_OF = {
 }
 
 
-def _part(registry: components.Registry[Any], given: dict[str, Any], where: Where, place: Place) -> dict[str, Any]:
+def _part(
+    registry: components.Registry[Any], given: dict[str, Any], where: Where, place: Place
+) -> dict[str, Any]:
     name = given.get("name")
     if not isinstance(name, str):
-        raise InputError(f"{where(place)}: {registry.kind} needs a 'name'; known: {', '.join(registry.names())}")
+        raise InputError(
+            f"{where(place)}: {registry.kind} needs a 'name'; known: {', '.join(registry.names())}"
+        )
     rest = {key: value for key, value in given.items() if key != "name"}
     return {"name": name, **registry.settings(name, rest, where, place)}
 
 
-def _parts(registry: components.Registry[Any], given: dict[str, Any], where: Where, place: Place) -> dict[str, Any]:
+def _parts(
+    registry: components.Registry[Any], given: dict[str, Any], where: Where, place: Place
+) -> dict[str, Any]:
     return {name: registry.settings(name, value, where, (*place, name)) for name, value in given.items()}

@@ -57,11 +57,13 @@ class Draft:
         """Set values by place.
 
         Args:
-            changes: dotted places to values; a nested mapping sets the places inside it, an empty one is a value.
+            changes: dotted places to values; a nested mapping sets the places inside it, an empty one is a
+                value.
             origin: what to name in an error.
 
         Raises:
-            InputError: if a place lies inside something that has no places, or names a stage that is not there.
+            InputError: if a place lies inside something that has no places, or names a stage that is not
+                there.
         """
         for key, value in changes.items():
             self._override(self._absolute(key, origin), value, origin)
@@ -88,11 +90,13 @@ class Draft:
     def _refuse_twice(self, place: Place, origin: str) -> None:
         current: Any = self.values
         for part in place:
-            known = current[part] if isinstance(current, list) else (current or {}).get(part)
+            known = (dict(enumerate(current)) if isinstance(current, list) else current or {}).get(part)
             if known is None:
                 return
             current = known
-        raise InputError(f"{origin}: the method has '{place[-1]}' already; change it with --set {dotted(place)}.KEY=VALUE")
+        raise InputError(
+            f"{origin}: the method has '{place[-1]}' already; change it with --set {dotted(place)}.KEY=VALUE"
+        )
 
     def _set(self, place: Place, value: Any, origin: str) -> None:
         current: Any = self.values
@@ -107,7 +111,9 @@ class Draft:
     def _inside(self, current: Any, part: str | int, place: Place, origin: str) -> Any:
         if isinstance(current, list):
             if not isinstance(part, int) or part >= len(current):
-                raise InputError(f"{origin}: there is no {dotted(place)}; {dotted(place[:-1])} has {len(current)} entries")
+                raise InputError(
+                    f"{origin}: there is no {dotted(place)}; {dotted(place[:-1])} has {len(current)} entries"
+                )
             return current[part]
         if current.get(part) is None:
             current[part] = {}

@@ -52,7 +52,8 @@ def validate(model: type[Model], value: Any, where: Where, place: Place = ()) ->
         >>> validate(Size, {"widht": 3}, lambda place: "a.yaml line 1")
         Traceback (most recent call last):
         ...
-        calibrant.errors.InputError: a.yaml line 1: unknown setting 'widht'; did you mean 'width'? Known: width
+        calibrant.errors.InputError: a.yaml line 1: unknown setting 'widht'; did you mean 'width'? Known:
+        width
     """
     try:
         return model.model_validate(value)
@@ -70,7 +71,10 @@ def validate(model: type[Model], value: Any, where: Where, place: Place = ()) ->
             reason = fault["msg"].removeprefix("Value error, ")
             path = dotted((*place, *location))
             message = f"{path}: {reason} (got {fault['input']!r})" if location else f"{path}: {reason}"
-        raise InputError(f"{where((*place, *location))}: {message}") from None
+        full: Place = (*place, *location)
+        # what is missing has no line of its own: name what it is missing in
+        origin = next(filter(None, (where(full[:length]) for length in range(len(full), -1, -1))), "")
+        raise InputError(f"{origin}: {message}" if origin else message) from None
 
 
 def _fields(model: type[BaseModel], place: Place) -> list[str]:

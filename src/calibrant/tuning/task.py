@@ -15,7 +15,8 @@ class Task:
     Args:
         classes: C display names, all different.
         templates: class prompts with ``{}`` for the name.
-        words: class name to synonyms whose text features are averaged; a class that is missing stands for itself.
+        words: class name to synonyms whose text features are averaged; a class that is missing stands for
+            itself.
 
     Raises:
         InputError: if there is no class or template, or a name comes twice.

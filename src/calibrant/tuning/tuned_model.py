@@ -62,7 +62,8 @@ class Answers:
 
         Args:
             names: C class names.
-            templates: class prompts with ``{}``; by default those of the tuning data. A learned context has no use for them.
+            templates: class prompts with ``{}``; by default those of the tuning data. A learned context has
+                no use for them.
 
         Returns:
             float32 [C, D], rows of unit norm.
@@ -110,11 +111,13 @@ class TunedModel(Answers):
         words: its synonyms.
         recipe: how it was tuned.
         zero_shot: the model before tuning, with the same three methods.
-        about: ``text_side`` (``"tuned"`` or ``"zero-shot"``: what answers for names outside the tuned class list),
-            ``image_tower`` (``"tuned"`` or ``"untouched"``), ``model``, ``method``.
+        about: ``text_side`` (``"tuned"`` or ``"zero-shot"``: what answers for names outside the tuned class
+            list), ``image_tower`` (``"tuned"`` or ``"untouched"``), ``model``, ``method``.
     """
 
-    def __init__(self, encoder: DualEncoder, task: Task, recipe: Recipe, parameterization: Parameterization) -> None:
+    def __init__(
+        self, encoder: DualEncoder, task: Task, recipe: Recipe, parameterization: Parameterization
+    ) -> None:
         super().__init__(parameterization)
         self.recipe = recipe
         self.classes = list(task.classes)
@@ -201,7 +204,9 @@ class TunedModel(Answers):
 
             encoder = load_model(name)
         if encoder.fingerprint() != fingerprint:
-            raise InputError(f"{path} was tuned from '{name}' with other weights than those of '{encoder.name}' here")
+            raise InputError(
+                f"{path} was tuned from '{name}' with other weights than those of '{encoder.name}' here"
+            )
         model = build(encoder, task, recipe, stage=len(recipe.stages) - 1, seed=0)
         missing = sorted(set(model.parameterization.trainables()) - set(tensors))
         if missing:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -14,8 +13,8 @@ from torch.nn import functional as F
 from calibrant.errors import InputError
 from calibrant.models.dual_encoder import DualEncoder
 from calibrant.models.text import text_classifier
+from calibrant.tuning import settings as checked
 from calibrant.tuning.components import Component
-from calibrant.tuning.settings import Settings
 from calibrant.tuning.task import Task
 
 TextFeatures = Callable[[Sequence[str]], Tensor]
@@ -39,11 +38,12 @@ class Parameterization(nn.Module, Component):
         text_side: ``"tuned"`` or ``"zero-shot"``: what answers for names outside the tuned class list.
     """
 
-    Settings: ClassVar[type[Settings]] = Settings
     trains_image_tower: bool = False
     text_side: str = "zero-shot"
 
-    def __init__(self, settings: Settings, encoder: DualEncoder, task: Task, draw: np.random.Generator) -> None:
+    def __init__(
+        self, settings: checked.Settings, encoder: DualEncoder, task: Task, draw: np.random.Generator
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.task = task
@@ -58,7 +58,9 @@ class Parameterization(nn.Module, Component):
         Raises:
             InputError: if there are none, as for a context that starts from random numbers.
         """
-        raise InputError(f"parameterization '{self.name}' does not contain the zero-shot model, so it cannot be averaged with it")
+        raise InputError(
+            f"'{self.name}' does not start from the zero-shot model, so it cannot be averaged with it"
+        )
 
     def image_features(self, pixels: Tensor) -> Tensor:
         """Encode images.
@@ -94,7 +96,9 @@ class Parameterization(nn.Module, Component):
         """
         return text_classifier(self.encoder, names, templates or self.task.templates, self.task.words)
 
-    def logits(self, image_features: Tensor, names: Sequence[str], text_features: TextFeatures | None = None) -> Tensor:
+    def logits(
+        self, image_features: Tensor, names: Sequence[str], text_features: TextFeatures | None = None
+    ) -> Tensor:
         """Compare images with classes.
 
         Args:

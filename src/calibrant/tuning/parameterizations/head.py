@@ -33,18 +33,21 @@ class HeadSettings(Settings):
 class Head(Parameterization):
     """Logits W z + b of the unit-norm image feature z; the bias starts at 0.
 
-    The head answers exactly the tuned class list. For any other list the tuned image features meet the text classifier of
-    the zero-shot model, whose text tower is untouched.
+    The head answers exactly the tuned class list. For any other list the tuned image features meet the text
+    classifier of the zero-shot model, whose text tower is untouched.
 
     References:
-        Radford et al. (2021), section 3.2 (linear probe); Wortsman et al. (2022). Robust fine-tuning of zero-shot
-        models. CVPR (head from the text classifier); Kumar et al. (2022). Fine-tuning can distort pretrained features and
-        underperform out-of-distribution. ICLR (LP-FT).
+        Radford et al. (2021), section 3.2 (linear probe); Wortsman et al. (2022). Robust fine-tuning of
+        zero-shot
+        models. CVPR (head from the text classifier); Kumar et al. (2022). Fine-tuning can distort pretrained
+        features and underperform out-of-distribution. ICLR (LP-FT).
     """
 
     Settings: ClassVar[type[Settings]] = HeadSettings
 
-    def __init__(self, settings: HeadSettings, encoder: DualEncoder, task: Task, draw: np.random.Generator) -> None:
+    def __init__(
+        self, settings: HeadSettings, encoder: DualEncoder, task: Task, draw: np.random.Generator
+    ) -> None:
         tower = dict(encoder.image_tower_parameters()) if settings.image_tower else {}
         super().__init__(settings, with_own(encoder, list(tower.values())) if tower else encoder, task, draw)
         self.trains_image_tower = settings.image_tower
@@ -70,16 +73,22 @@ class Head(Parameterization):
 
     def trainables(self) -> dict[str, nn.Parameter]:
         tower = self.encoder.image_tower_parameters() if self.trains_image_tower else ()
-        named = {f"encoder.{name}": parameter for name, parameter in tower}
+        named: dict[str, nn.Parameter] = {f"encoder.{name}": parameter for name, parameter in tower}
         return {**named, "head.weight": self.head.weight, "head.bias": self.head.bias}
 
     def zero_shot_tensors(self) -> dict[str, Tensor]:
         (encoder,) = self._zero_shot_encoder
-        bias = torch.zeros_like(self.head.bias) if encoder.logit_bias is None else encoder.logit_bias.expand_as(self.head.bias)
+        bias = (
+            torch.zeros_like(self.head.bias)
+            if encoder.logit_bias is None
+            else encoder.logit_bias.expand_as(self.head.bias)
+        )
         return {**self._tower_start, "head.weight": self._zero_shot_weight(), "head.bias": bias.detach()}
 
-    def logits(self, image_features: Tensor, names: Sequence[str], text_features: TextFeatures | None = None) -> Tensor:
-        """Apply the head to the tuned class list, and cosine with the zero-shot text classifier to any other."""
+    def logits(
+        self, image_features: Tensor, names: Sequence[str], text_features: TextFeatures | None = None
+    ) -> Tensor:
+        """Apply the head to the tuned class list, and the zero-shot text classifier to any other."""
         if list(names) != self.task.classes:
             return cosine_logits(image_features, (text_features or self.text_features)(names), self.encoder)
         with torch.autocast(image_features.device.type, enabled=False):

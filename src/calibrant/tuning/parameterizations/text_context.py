@@ -39,7 +39,9 @@ class TextContextSettings(Settings):
     @model_validator(mode="after")
     def _one_start(self) -> TextContextSettings:
         if (self.tokens is None) == (self.phrase is None):
-            raise ValueError("give 'tokens' for a random start or 'phrase' for a start from words, one of the two")
+            raise ValueError(
+                "give 'tokens' for a random start or 'phrase' for a start from words, one of the two"
+            )
         return self
 
 
@@ -47,8 +49,8 @@ class TextContextSettings(Settings):
 class TextContext(Parameterization):
     """Prompts [v_1] ... [v_M] [class name] . of which only the vectors v are trained.
 
-    A shared context serves any names. Class-specific contexts serve the tuned classes; other names get their mean.
-    Templates do not enter, since the context replaces them; synonyms of a class are averaged.
+    A shared context serves any names. Class-specific contexts serve the tuned classes; other names get their
+    mean. Templates do not enter, since the context replaces them; synonyms of a class are averaged.
 
     References:
         Zhou, Yang, Loy, Liu (2022). Learning to prompt for vision-language models. IJCV.
@@ -57,7 +59,9 @@ class TextContext(Parameterization):
     Settings: ClassVar[type[Settings]] = TextContextSettings
     text_side = "tuned"
 
-    def __init__(self, settings: TextContextSettings, encoder: DualEncoder, task: Task, draw: np.random.Generator) -> None:
+    def __init__(
+        self, settings: TextContextSettings, encoder: DualEncoder, task: Task, draw: np.random.Generator
+    ) -> None:
         super().__init__(settings, encoder, task, draw)
         self.settings = settings
         device = encoder.log_logit_scale.device
@@ -86,7 +90,7 @@ class TextContext(Parameterization):
         features = self.encoder.encode_text_embeddings(embeddings, ids)
         if max(counts) == 1:
             return features
-        return normalised(torch.stack([part.mean(dim=0) for part in features.split(counts)]))
+        return normalised(torch.stack([part.mean(dim=0) for part in torch.split(features, counts)]))
 
     def _contexts(self, names: Sequence[str]) -> Tensor:
         """[M, W] for all names, or [C, M, W] one for each."""
@@ -124,7 +128,9 @@ def placeholder_id(encoder: DualEncoder) -> int:
     for position, token in enumerate(one[: len(two) - 1]):
         if two[position] == two[position + 1] == token and token != 0:
             return int(token)
-    raise InputError(f"the tokenizer of {encoder.name} has no single token for '{PLACEHOLDER}', which learned contexts need")
+    raise InputError(
+        f"the tokenizer of {encoder.name} has no token for '{PLACEHOLDER}', which learned contexts need"
+    )
 
 
 def phrase_embeddings(encoder: DualEncoder, phrase: str) -> Tensor:

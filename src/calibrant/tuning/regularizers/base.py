@@ -50,7 +50,7 @@ class Regularizer(Component):
         return None
 
     def combine_gradients(self, others: Gradients, own: Gradients) -> Gradients:
-        """Put the gradients of all other terms and those of its own (weighted) term together; by default, add them.
+        """Put the gradients of the other terms and of its own (weighted) one together; adds by default.
 
         Args:
             others: by trainable; None where a term does not reach it. In fp16 both carry the same loss scale.

@@ -28,14 +28,16 @@ def distance_to_start(current: Iterable[Tensor], start: Iterable[Tensor]) -> Ten
         A scalar.
 
     References:
-        Li, Grandvalet, Davoine (2018). Explicit inductive bias for transfer learning with convolutional networks. ICML,
-        equation 2.
+        Li, Grandvalet, Davoine (2018). Explicit inductive bias for transfer learning with convolutional
+        networks. ICML, equation 2.
 
     Example:
         >>> float(distance_to_start([torch.ones(2)], [torch.zeros(2)]))
         1.0
     """
-    return torch.stack([(now - then).square().sum() for now, then in zip(current, start, strict=True)]).sum() / 2
+    return (
+        torch.stack([(now - then).square().sum() for now, then in zip(current, start, strict=True)]).sum() / 2
+    )
 
 
 class L2SPSettings(RegularizerSettings):

@@ -23,7 +23,8 @@ class LBFGSSettings(Settings):
     """Settings of `LBFGS`.
 
     Attributes:
-        inverse_strength: scikit-learn's C: the weight of the summed cross-entropy against half the squared weights.
+        inverse_strength: scikit-learn's C: the weight of the summed cross-entropy against half the squared
+            weights.
         iterations: at most.
         tolerance: largest entry of the gradient of the mean loss at which the solution counts as found.
     """
@@ -42,10 +43,18 @@ class LBFGS(Solver):
 
     def solve(self, work: Work) -> None:
         model = work.model.parameterization
-        if not isinstance(model, Head) or model.trains_image_tower or not isinstance(work.objective, CrossEntropy):
-            raise InputError("solver 'lbfgs' solves a head on an untrained image tower with objective 'cross_entropy' only")
+        if (
+            not isinstance(model, Head)
+            or model.trains_image_tower
+            or not isinstance(work.objective, CrossEntropy)
+        ):
+            raise InputError(
+                "solver 'lbfgs' solves a head on an untrained image tower with objective 'cross_entropy' only"
+            )
         if work.regularizers:
-            raise InputError(f"solver 'lbfgs' takes no regularizers, but there is '{next(iter(work.regularizers))}'")
+            raise InputError(
+                f"solver 'lbfgs' takes no regularizers, but there is '{next(iter(work.regularizers))}'"
+            )
         cached = work.cache.features(model.encoder, work.train, views=1, seed=work.seed)
         features = torch.from_numpy(np.array(cached, dtype=np.float64)).reshape(len(work.train), -1)
         labels = torch.from_numpy(work.train.labels)
@@ -100,12 +109,12 @@ def logistic_regression(
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    optimizer.step(loss)  # type: ignore[arg-type]
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
     loss()
     slope = max(float(tensor.grad.abs().max()) for tensor in (weight, bias) if tensor.grad is not None)
     if slope > tolerance:
         warnings.warn(
-            f"the linear probe stopped at gradient {slope:.1e}, above {tolerance:.1e}: raise solver.iterations",
+            f"the linear probe stopped at gradient {slope:.1e}, not {tolerance:.1e}: raise solver.iterations",
             CalibrantWarning,
             stacklevel=2,
         )

@@ -39,9 +39,10 @@ class StepsSettings(Settings):
         steps: number of steps; this or `epochs`.
         batch_size: samples per step.
         clip_gradient: largest norm of the gradient, or None.
-        precision: ``"fp32"``, ``"bf16"`` or ``"fp16"`` (GPU only); features, logits and losses are float32 in each.
-        views: ``"live"`` augments at every step; N keeps the features of N augmented views and draws one at every step
-            (1: the plain image), which needs an image tower that is not trained.
+        precision: ``"fp32"``, ``"bf16"`` or ``"fp16"`` (GPU only); features, logits and losses are float32 in
+            each.
+        views: ``"live"`` augments at every step; N keeps the features of N augmented views and draws one at
+            every step (1: the plain image), which needs an image tower that is not trained.
         augmentation: of training images.
     """
 

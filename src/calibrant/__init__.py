@@ -39,7 +39,7 @@ _HOMES = {
 _ROOMS = ("calibration", "metrics")
 
 __all__ = ["__version__", "calibration", "list_data", "list_models", "list_recipes", "load_data", "load_model"]
-__all__ += ["metrics", "Predictions", "read_predictions", "Run", "tune"]
+__all__ += ["Predictions", "Run", "metrics", "read_predictions", "tune"]
 
 
 def __getattr__(name: str) -> Any:

@@ -70,14 +70,15 @@ class CsvTable:
     def read(self) -> Iterator[Row]:
         if not self.path.is_file() or self.path.stat().st_size == 0:
             return
-        with open(self.path, newline="", encoding="utf-8") as file:
-            whole = _ends_with_newline(self.path)
-            rows = list(csv.reader(file))
-        half_header = len(rows) == 1 and not whole and ",".join(COLUMNS).startswith(",".join(rows[0]))
-        if tuple(rows[0]) != COLUMNS and not half_header:
+        written = self.path.read_bytes()
+        lines = written[: written.rfind(b"\n") + 1]
+        rows = list(csv.reader(io.StringIO(lines.decode("utf-8", "replace"), newline="")))
+        head = rows[0] if rows else written.decode("utf-8", "replace").split(",")
+        if tuple(head) != COLUMNS and (rows or not ",".join(COLUMNS).startswith(",".join(head))):
             raise InputError(f"{self.path} is not a table that classify wrote; choose another file")
-        kept = rows[1:] if whole else rows[1:-1]
-        if not whole:
+        # the line break at which a crash cut a row may be one inside quotes
+        kept = [row for row in rows[1:] if len(row) == len(COLUMNS)]
+        if len(kept) < len(rows) - 1 or lines != written:
             self._rewrite(kept)
         for values in kept:
             yield dict(zip(COLUMNS, values, strict=True))

@@ -61,15 +61,26 @@ def _data() -> Rows:
 
 
 def _calibrators() -> Rows:
-    from calibrant.calibration import list_calibrators
+    from calibrant.calibration import CALIBRATORS
 
-    return list_calibrators()
+    return [
+        {
+            "name": name,
+            "what": (one.__doc__ or "").splitlines()[0],
+            "keeps_answers": one.keeps_argmax,
+            "for_new_classes": one.transfers,
+            "source": one.source,
+        }
+        for name, one in CALIBRATORS.items()
+    ]
 
 
 def _metrics() -> Rows:
-    from calibrant.metrics import list_metrics
+    from calibrant.metrics.definitions import BETTER, definitions
 
-    return list_metrics()
+    return [
+        {"name": name, "definition": text, "better": BETTER.get(name, "")} for name, text in definitions().items()
+    ]
 
 
 KINDS: dict[str, Callable[[], Rows]] = {

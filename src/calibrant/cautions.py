@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +14,58 @@ from calibrant.errors import CalibrantWarning
 
 if TYPE_CHECKING:
     from calibrant.data.evaluation_set import EvaluationSet
+    from calibrant.models.dual_encoder import DualEncoder
+    from calibrant.watch import Watch
 
 INSTEAD_OF_TINY = "ViT-B-32/laion2b_s34b_b79k"
 FEWEST = 20
 SIGNIFICANCE = 0.05
 SMALL = 128
 FEW_COLOURS = 1024
+
+
+@contextmanager
+def noted_warnings() -> Iterator[list[str]]:
+    """Write down Calibrant's warnings while they are shown as usual.
+
+    Yields:
+        The messages so far, each once.
+
+    Example:
+        >>> with warnings.catch_warnings(record=True), noted_warnings() as noted:
+        ...     warnings.warn("mind the gap", CalibrantWarning)
+        >>> noted
+        ['mind the gap']
+    """
+    noted: list[str] = []
+    shown = warnings.showwarning
+
+    def note(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, CalibrantWarning) and str(message) not in noted:
+            noted.append(str(message))
+        shown(message, category, *where, **more)
+
+    warnings.showwarning = note
+    try:
+        yield noted
+    finally:
+        warnings.showwarning = shown
+
+
+def before_tuning(encoder: DualEncoder, train: EvaluationSet, watch: Watch) -> None:
+    """Warn about what can be seen before the first step.
+
+    Args:
+        encoder: the zero-shot model.
+        train: the training images.
+        watch: the validation images, if there are any; otherwise training images are tried.
+    """
+    from calibrant.watch import Watched, some, zero_shot_of
+
+    warn_if_tiny_sees_photographs(encoder.name, train)
+    tried = watch.validation or Watched(some(train, seed=0))
+    share = tried.zero_shot(zero_shot_of(encoder, train))
+    warn_if_at_chance(round(share * len(tried.chosen)), len(tried.chosen), tried.chosen)
 
 
 def warn_if_at_chance(correct: int, images: int, chosen: EvaluationSet) -> bool:

@@ -56,14 +56,14 @@ def classify(
     Raises:
         InputError: if run, images, table, classes or calibrator cannot be used.
     """
-    from calibrant.calibrate import calibrator_of
+    from calibrant.calibrate import calibrator_digest, calibrator_of
     from calibrant.runs import Run
 
     run = run if isinstance(run, Run) else Run.load(run)
     names = class_list(run.classes, classes, add_classes)
     chosen = calibrator_of(run, calibrator, names)
     table = open_table(to)
-    made_by = digest(run.record["weights"], names, run.templates, chosen.to_json())[:12]
+    made_by = digest(run.record["weights"], names, run.templates, calibrator_digest(chosen))[:12]
     done = _done_before(table, made_by, to)
     files = list(find_images(images))
     waiting = [file for file in files if str(file) not in done]
@@ -137,12 +137,12 @@ def find_images(places: Sequence[str | Path]) -> Iterator[Path]:
     Raises:
         InputError: if a place does not exist or a folder holds no image.
     """
-    from calibrant.data.images import IMAGE_ENDINGS
+    from calibrant.data.images import SUFFIXES
 
     seen: set[Path] = set()
     for place in map(Path, places):
         if place.is_dir():
-            found = sorted(file for file in place.rglob("*") if file.suffix.lower() in IMAGE_ENDINGS)
+            found = sorted(file for file in place.rglob("*") if file.suffix.lower() in SUFFIXES)
             if not found:
                 raise InputError(f"there is no image in {place}")
         elif place.exists():

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from calibrant.errors import InputError
+from calibrant.errors import InputError, require
+from calibrant.opening import base_half
 from calibrant.predictions import Predictions
 from calibrant.progress import progress_bar
 from calibrant.storage import digest
@@ -93,7 +94,7 @@ def predict_for_run(run: Run, data: str | Data | EvaluationSet, split: str = "te
     Raises:
         InputError: as for `predict`, and if the data set holds classes as new that the run was tuned on.
     """
-    chosen = _evaluation_set(run.open_data(data), split)
+    chosen = _evaluation_set(run.open_data(data) if isinstance(data, str) else data, split)
     refuse_tuned_as_new(run, chosen)
     file = run.predictions_file(chosen.name, chosen.split)
     made_of = {"run_weights": run.record["weights"], "data_fingerprint": chosen.fingerprint}
@@ -118,14 +119,14 @@ def refuse_tuned_as_new(run: Run, chosen: EvaluationSet) -> None:
     Raises:
         InputError: if the set is the new half of a data set and the run was tuned on some of its classes.
     """
-    if chosen.about.get("half") != "new" and not chosen.name.endswith("/new"):
-        return
-    seen = [name for name in chosen.classes if name in set(run.classes)]
-    if seen:
-        base = chosen.name.removesuffix("/new") + "/base"
+    base = base_half(chosen.name)
+    tuned = set(run.classes)
+    seen = [name for name in chosen.classes if name in tuned]
+    if base is not None and seen:
+        more = f" and {len(seen) - 1} more" if len(seen) > 1 else ""
         raise InputError(
-            f"{chosen.name} holds classes that {run.path} was tuned on ('{seen[0]}' and {len(seen) - 1} more), "
-            f"so they are not new to it; tune on {base} first"
+            f"{chosen.name} holds classes that the run in {run.path} was tuned on ('{seen[0]}'{more}), so they are not new "
+            f"to it; tune on {base} first"
         )
 
 
@@ -149,20 +150,40 @@ def answer(model: TunedModel, images: Sequence[Pixels], names: Sequence[str]) ->
     )
 
 
-def content_digest(image: Pixels) -> str:
-    """Name the content of an image, whatever its file is called.
+def contents_of(chosen: EvaluationSet) -> list[str]:
+    """Name the content of every image, whatever its file is called.
 
     Args:
-        image: uint8 [H, W, 3].
+        chosen: N images; those that are not named by a column ``content`` are read.
 
     Returns:
-        32 hexadecimal characters.
-
-    Example:
-        >>> content_digest(np.zeros((2, 2, 3), np.uint8))[:8]
-        'b4e8d1a0'
+        N digests of the pixels.
     """
-    return digest(np.ascontiguousarray(image))[:32]
+    if CONTENT in chosen.columns:
+        return [str(content) for content in chosen.columns[CONTENT]]
+    return [digest(chosen.images[i]) for i in range(len(chosen))]
+
+
+def load_tuned_model(run: Run, *, offline: bool = False) -> TunedModel:
+    """Load the tuned model of a run.
+
+    Args:
+        run: the run.
+        offline: never open a socket for the weights of the zero-shot model.
+
+    Returns:
+        The tuned model.
+
+    Raises:
+        InputError: if the model cannot be loaded or is not the one that was tuned.
+    """
+    require("torch", "clip")
+    from calibrant.models.registry import load_model
+    from calibrant.tuning.tuned_model import TunedModel
+
+    model = run.record["model"]
+    encoder = load_model(model["name"], checkpoint=model.get("checkpoint"), offline=offline)
+    return TunedModel.load(run.weights_file, encoder)
 
 
 def _evaluation_set(data: str | Data | EvaluationSet, split: str) -> EvaluationSet:
@@ -202,7 +223,7 @@ def _read_ahead(
 
     def read(start: int) -> tuple[Tensor, list[str]]:
         images = [chosen.images[i] for i in range(start, min(start + batch_size, len(chosen)))]
-        return _prepare(model, images), [content_digest(image) for image in images]
+        return _prepare(model, images), [digest(image) for image in images]
 
     with ThreadPoolExecutor(max_workers=1) as reader:
         starts = range(0, len(chosen), batch_size)
@@ -223,9 +244,12 @@ def _prepare(model: TunedModel, images: Sequence[Pixels]) -> Tensor:
 def _logits(
     model: TunedModel, pixels: Tensor, names: Sequence[str]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    tuned = model.logits(pixels, names).float().cpu().numpy()
-    zero_shot = model.zero_shot.logits(pixels, names).float().cpu().numpy()
-    return tuned, zero_shot
+    before = model.zero_shot.image_features(pixels)
+    # an image tower that tuning left alone need not run twice
+    tower = model.parameterization
+    after = model.image_features(pixels) if tower.trains_image_tower else tower.adapt(before)
+    tuned, zero_shot = model.logits(after, names), model.zero_shot.logits(before, names)
+    return tuned.float().cpu().numpy(), zero_shot.float().cpu().numpy()
 
 
 def _text_side(model: TunedModel, names: list[str]) -> dict[str, Any]:
@@ -240,7 +264,13 @@ def _text_side(model: TunedModel, names: list[str]) -> dict[str, Any]:
             "base_text_features": model.text_features(base),
             "zero_shot_base_text_features": model.zero_shot.text_features(base),
         }
-    return {name: matrix.float().cpu().numpy() for name, matrix in features.items()} | {"base_classes": base}
+    return {
+        **{name: matrix.float().cpu().numpy() for name, matrix in features.items()},
+        "base_classes": base,
+        "tuned_text": model.about["text_side"] == "tuned",
+        "logit_scale": model.logit_scale,
+        "zero_shot_logit_scale": model.zero_shot.logit_scale,
+    }
 
 
 def _about_set(chosen: EvaluationSet) -> dict[str, Any]:

@@ -6,10 +6,12 @@ This is the one place that knows the names of the files in it.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -208,6 +210,35 @@ class Run:
             return []
         return list(_whole_lines(self.log_file))
 
+    @contextmanager
+    def open_log(self, after: tuple[int, int] | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+        """Open the log for writing.
+
+        Args:
+            after: stage and step from which tuning goes on; later lines are dropped. None starts anew.
+
+        Yields:
+            A function that writes one row.
+
+        Raises:
+            InputError: if the log cannot be written.
+        """
+        kept = [] if after is None else [row for row in self.read_log() if (row["stage"], row["step"]) <= after]
+        with atomic_write(self.log_file) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        try:
+            with open(self.log_file, "a", encoding="utf-8", buffering=1) as file:
+                yield lambda row: print(json.dumps(row), file=file)
+        except OSError as error:
+            raise InputError(f"cannot write {self.log_file}: {error.strerror or error}") from error
+
+    def finish(self, seconds: float) -> None:
+        """Mark the run as complete, now that its weights are on the disk, and drop its checkpoint."""
+        with open(self.weights_file, "rb") as file:
+            weights = hashlib.file_digest(file, "sha256").hexdigest()
+        self.write_record(status=COMPLETE, weights=weights, seconds={"tuning": round(seconds, 1)})
+        shutil.rmtree(self.checkpoint_folder, ignore_errors=True)
+
     # ---- model and predictions ---------------------------------------------------------------------------------
 
     def tuned_model(self, *, offline: bool = False) -> TunedModel:
@@ -225,6 +256,35 @@ class Run:
         from calibrant.predict import load_tuned_model
 
         return load_tuned_model(self, offline=offline)
+
+    def open_data(self, name: str) -> Data:
+        """Open a data set, and the one that was tuned on (or its other half) just as it was opened then.
+
+        Args:
+            name: a name that `load_data` knows.
+
+        Returns:
+            The data set.
+
+        Raises:
+            InputError: if it is unknown, or was tuned on as an object whose options are not known.
+        """
+        from calibrant.data.registry import load_data
+
+        own = self.record["data"]
+        if name.partition("#")[0] != str(own["name"]).partition("#")[0]:
+            return load_data(name)
+        if own["options"] is None:
+            raise InputError(f"the run in {self.path} was tuned on {name} as a loaded data set; give that data set again")
+        return load_data(name, **own["options"])
+
+    @property
+    def image_options(self) -> dict[str, Any]:
+        """How images are to be read, as those were that it was tuned on."""
+        from calibrant.opening import IMAGE_OPTIONS
+
+        options = self.record["data"]["options"] or {}
+        return {key: options[key] for key in IMAGE_OPTIONS if key in options}
 
     def predict(self, data: str | Data | EvaluationSet, split: str = "test", **options: Any) -> Predictions:
         """Predict a split of a data set, or give what is stored if nothing has changed since.
@@ -293,15 +353,16 @@ class Run:
     # ---- numbers -----------------------------------------------------------------------------------------------
 
     def summary(self) -> list[dict[str, Any]]:
-        """Measure all stored predictions, without and with every stored calibrator.
+        """Measure all stored predictions that have labels, without and with every stored calibrator.
 
         Returns:
-            One row for every evaluation set, split and calibrator: set, split, calibrator, n, and the measures.
+            One entry for every evaluation set, split and calibrator, as `calibrant.evaluate.measure` gives them.
         """
-        from calibrant.evaluate import summary_rows
+        from calibrant.evaluate import NONE, measure
 
-        calibrators = self.calibrators()
-        return [row for stored in self.predictions() for row in summary_rows(stored, calibrators)]
+        calibrators = {NONE: None, **self.calibrators()}
+        labelled = (stored for stored in self.predictions() if stored.labels is not None and stored.labels.max() >= 0)
+        return [result for stored in labelled for result in measure(stored, calibrators)]
 
 
 def file_name(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -12,10 +12,10 @@ def classify(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     images: Annotated[list[Path], typer.Argument(help="Folders and files.")],
     to: Annotated[Path, typer.Option(help="Table to write: .csv, .jsonl or .parquet.")],
-    classes: Annotated[Optional[str], typer.Option(help='Other classes to choose from: "cat, dog".')] = None,
-    add_classes: Annotated[Optional[str], typer.Option(help='Classes to add to those tuned: "fox".')] = None,
+    classes: Annotated[str | None, typer.Option(help='Other classes to choose from: "cat, dog".')] = None,
+    add_classes: Annotated[str | None, typer.Option(help='Classes to add to those tuned: "fox".')] = None,
     calibrator: Annotated[
-        Optional[str], typer.Option(help="A calibrator file, one of the run's, or none; default: the run's.")
+        str | None, typer.Option(help="A calibrator file, one of the run's, or none; default: the run's.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     offline: Annotated[bool, typer.Option("--offline", help="Never open a network connection.")] = False,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
-    to: Annotated[Optional[Path], typer.Option(help="Page to write; default: report.html in the first run.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Page to write; default: report.html in the first run.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Write one self-contained page about one or more runs.

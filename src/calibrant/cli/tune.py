@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated
 
 import typer
 
@@ -12,22 +12,24 @@ def tune(
     model: Annotated[str, typer.Argument(help="Such as tiny, ViT-B-32/laion2b_s34b_b79k, or a checkpoint path.")],
     data: Annotated[str, typer.Argument(help="Such as folder:PATH, csv:FILE, emoji or emoji/base.")],
     method: Annotated[str, typer.Option(help="See `calibrant list methods`; or a recipe file.")] = "coop",
-    shots: Annotated[Optional[int], typer.Option(min=1, help="Images per class to tune on; default: all.")] = None,
+    shots: Annotated[int | None, typer.Option(min=1, help="Images per class to tune on; default: all.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of shots and splits and of training.")] = 1,
-    data_seed: Annotated[Optional[int], typer.Option(help="Seed of shots and splits alone.")] = None,
-    train_seed: Annotated[Optional[int], typer.Option(help="Seed of training alone.")] = None,
-    output: Annotated[Optional[Path], typer.Option(help="Run folder; default: runs/DATA-METHOD-N.")] = None,
+    data_seed: Annotated[int | None, typer.Option(help="Seed of shots and splits alone.")] = None,
+    train_seed: Annotated[int | None, typer.Option(help="Seed of training alone.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Run folder; default: runs/DATA-METHOD-N.")] = None,
     settings: Annotated[
-        Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe.")
     ] = None,
     profile: Annotated[
-        Optional[str], typer.Option(help="Settings for a kind of model: published or tiny; default: by the model.")
+        str | None, typer.Option(help="Settings for a kind of model: published or tiny; default: by the model.")
     ] = None,
-    names: Annotated[Optional[Path], typer.Option(help="CSV: folder name, class name, synonyms.")] = None,
+    names: Annotated[Path | None, typer.Option(help="CSV: folder name, class name, synonyms.")] = None,
     template: Annotated[
-        Optional[list[str]], typer.Option(help="Class prompt with {} for the name; may be repeated.")
+        list[str] | None, typer.Option(help="Class prompt with {} for the name; may be repeated.")
     ] = None,
-    on_bad_image: Annotated[str, typer.Option(help="fail or skip.")] = "fail",
+    on_bad_image: Annotated[str | None, typer.Option(help="fail (default) or skip.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights file of a bare architecture.")] = None,
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 100,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a half-written run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never open a network connection.")] = False,
@@ -39,12 +41,12 @@ def tune(
     """
     from calibrant import tune as run_tuning
     from calibrant.cli import show
-    from calibrant.tune import DataRequest, read_settings
+    from calibrant.evaluate import as_rows
+    from calibrant.tune import read_settings
 
-    request = DataRequest(data, names=names, templates=template, on_bad_image=on_bad_image)
     run = run_tuning(
         model,
-        request,
+        data,
         method,
         shots=shots,
         seed=seed,
@@ -53,14 +55,18 @@ def tune(
         output=output,
         profile=profile,
         overrides=read_settings(settings or []),
+        data_options={"names": names, "templates": template, "on_bad_image": on_bad_image},
+        checkpoint=checkpoint,
+        save_every=save_every,
         resume=resume,
         overwrite=overwrite,
         offline=offline,
         progress=not json,
     )
-    rows: list[dict[str, Any]] = run.summary()
+    results = run.summary()
     if json:
-        show.as_json({"run": run.path, "summary": rows})
+        show.as_json({"run": run.path, "results": results})
         return
-    show.as_table(rows, title=f"{run.method} on {run.record['data']['name']}")
+    for title, rows in as_rows(results):
+        show.as_table(rows, title=title)
     typer.echo(f"The run is in {run.path}. Next: calibrant calibrate '{run.path}'; calibrant report '{run.path}'")

@@ -1,0 +1,234 @@
+"""Measure stored predictions: every number with its interval, its definition and its n."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from calibrant.errors import CalibrantWarning, InputError, unknown
+from calibrant.storage import write_json
+
+if TYPE_CHECKING:
+    from calibrant.calibration import Calibrator
+    from calibrant.predictions import Predictions
+    from calibrant.runs import Run
+
+SHOWN = ("accuracy", "ece", "ece_debiased", "nll", "brier", "mean_confidence")
+NONE = "none"
+
+
+def evaluate(
+    source: str | Path | Run,
+    *,
+    data: str | None = None,
+    split: str = "test",
+    by: str | None = None,
+    calibrator: str | None = None,
+    bins: int = 15,
+    allow_seen: bool = False,
+    offline: bool = False,
+) -> dict[str, Any]:
+    """Measure a run, or predictions that came from anywhere.
+
+    Args:
+        source: a run, its folder, or a file of predictions.
+        data: for a run, the data set to measure on, which is predicted first; by default all that is stored.
+        split: for a run, the split.
+        by: a column of the predictions whose subgroups are measured one by one.
+        calibrator: a calibrator file, one of the run's by name, or ``"none"``; by default none and all of the run's.
+        bins: bins of equal width of the calibration errors.
+        allow_seen: measure even on images that the run was tuned on.
+        offline: never open a socket.
+
+    Returns:
+        ``source``, ``bins``, ``definitions`` and ``results``: for every set and calibrator the keys ``data``,
+        ``split``, ``calibrator``, ``n``, ``classes``, ``unit``, ``without_class``, ``seen``, ``measures`` and, with
+        `by`, ``by`` and ``groups``, worst first.
+
+    Raises:
+        InputError: if the predictions have no labels or no such column, or the images were tuned on.
+    """
+    from calibrant.metrics.definitions import definitions
+    from calibrant.runs import Run
+
+    run = _run(source)
+    results = []
+    for stored in _sources(run, source, data, split, offline):
+        seen = _seen(run, stored, allow_seen)
+        calibrators = _calibrators(run, calibrator)
+        found = [{**one, "seen": seen} for one in measure(stored, calibrators, bins=bins, by=by)]
+        if run is not None:
+            write_json(run.metrics_file(_about(stored, "data"), _about(stored, "split")), _finite(found))
+        results += found
+    shown = str(source.path if isinstance(source, Run) else source)
+    return {"source": shown, "bins": bins, "definitions": definitions(bins), "results": results}
+
+
+def measure(
+    stored: Predictions, calibrators: Mapping[str, Calibrator | None], *, bins: int = 15, by: str | None = None
+) -> list[dict[str, Any]]:
+    """Measure one set of predictions with each of some calibrators.
+
+    Samples of none of the classes (label -1) are left out and counted.
+
+    Args:
+        stored: the predictions, with labels.
+        calibrators: name to calibrator; None stands for the model as it is.
+        bins: bins of equal width of the calibration errors.
+        by: a column whose subgroups are measured one by one, or None.
+
+    Returns:
+        The results of `evaluate`, without ``seen``.
+
+    Raises:
+        InputError: if there are no labels or there is no such column.
+    """
+    from calibrant.metrics import by_group, summary_with_intervals
+
+    if stored.labels is None:
+        raise InputError(f"{_about(stored, 'data') or 'the predictions'}: there are no labels, so nothing can be measured")
+    inside = stored.labels >= 0
+    if not inside.any():
+        raise InputError(f"{_about(stored, 'data') or 'the predictions'}: no sample belongs to one of the classes")
+    chosen = stored.subset(inside)
+    if by is not None and by not in chosen.columns:
+        raise unknown("column of the predictions", by, chosen.columns)
+    unit = _about(stored, "unit") or None
+    units = chosen.columns.get(unit) if unit else None
+    results = []
+    for name, calibrator in calibrators.items():
+        table = chosen.probabilities() if calibrator is None else calibrator(chosen)
+        result: dict[str, Any] = {
+            "data": _about(stored, "data"),
+            "split": _about(stored, "split"),
+            "calibrator": name,
+            "n": len(chosen),
+            "classes": len(chosen.classes),
+            "unit": unit,
+            "without_class": int((~inside).sum()),
+            "measures": summary_with_intervals(table, chosen.labels, bins=bins, units=units),
+        }
+        if by is not None:
+            result["by"] = by
+            result["groups"] = by_group(table, chosen.labels, chosen.columns[by], bins=bins, units=units)
+        results.append(result)
+    return results
+
+
+def as_rows(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Arrange results for a table on the screen.
+
+    Args:
+        results: as `measure` gives them.
+
+    Yields:
+        A title and rows: first all sets, then every subgrouping, worst first.
+    """
+    rows = [
+        {"data": one["data"], "split": one["split"], "calibrator": one["calibrator"], "n": one["n"]}
+        | _cells(one["measures"])
+        for one in results
+    ]
+    yield "With 95 % intervals", rows
+    for one in results:
+        if "groups" in one:
+            title = f"{one['data']} by {one['by']}, calibrator {one['calibrator']}, worst first"
+            yield title, [
+                {one["by"]: group["group"], "n": group["n"], **_cells(group["measures"]), "note": group["note"]}
+                for group in one["groups"]
+            ]
+
+
+def explain_columns(definitions: Mapping[str, str]) -> str:
+    """Say in one line each what the shown measures mean."""
+    return "\n".join(f"{name.replace('_', ' ')}: {definitions[name]}" for name in SHOWN)
+
+
+def _cells(measures: Mapping[str, Any]) -> dict[str, str]:
+    return {name: with_interval(measures[name]) for name in SHOWN}
+
+
+def with_interval(measured: Mapping[str, Any]) -> str:
+    """Write a value with its interval.
+
+    Example:
+        >>> with_interval({"value": 0.8123, "low": 0.79, "high": 0.834})
+        '0.812 [0.790, 0.834]'
+    """
+    value = f"{measured['value']:.3f}"
+    return value if measured["low"] is None else f"{value} [{measured['low']:.3f}, {measured['high']:.3f}]"
+
+
+def _run(source: str | Path | Run) -> Run | None:
+    from calibrant.runs import Run
+
+    if isinstance(source, Run):
+        return source
+    return Run.load(source) if Path(source).is_dir() else None
+
+
+def _sources(
+    run: Run | None, source: Any, data: str | None, split: str, offline: bool
+) -> Iterator[Predictions]:
+    from calibrant.predictions import read_predictions
+
+    if run is None:
+        if data is not None:
+            raise InputError(f"--data needs a run to predict with, and {source} is a file of predictions")
+        yield read_predictions(source)
+    elif data is not None:
+        yield run.predict(data, split, offline=offline)
+    else:
+        stored = [one for one in run.predictions() if _about(one, "split") == split and one.labels is not None]
+        if not stored:
+            raise InputError(f"{run.path} holds no predictions of a {split} split; name one with --data")
+        yield from stored
+
+
+def _calibrators(run: Run | None, chosen: str | None) -> dict[str, Calibrator | None]:
+    if chosen is None:
+        return {NONE: None, **(run.calibrators() if run is not None else {})}
+    if chosen == NONE:
+        return {NONE: None}
+    from calibrant import calibration
+
+    if Path(chosen).is_file():
+        return {Path(chosen).stem: calibration.load(chosen)}
+    if run is None:
+        raise InputError(f"there is no calibrator file {chosen}")
+    return {chosen: run.calibrator(chosen)}
+
+
+def _seen(run: Run | None, stored: Predictions, allowed: bool) -> int:
+    """Count the images that were tuned on; refuse them unless they are allowed."""
+    content = stored.columns.get("content")
+    if run is None or content is None:
+        return 0
+    trained = [row.content for row in run.read_manifest() if row.split == "train"]
+    seen = np.isin(content, trained)
+    many = int(seen.sum())
+    if many == 0:
+        return 0
+    first = stored.ids[int(np.argmax(seen))] if stored.ids else f"sample {int(np.argmax(seen))}"
+    message = f"{many} of {len(content)} images of {_about(stored, 'data')} were tuned on ({first} is one)"
+    if not allowed:
+        raise InputError(f"{message}, which would flatter the model; leave them out, or add --allow-seen")
+    warnings.warn(f"{message}: these numbers flatter the model", CalibrantWarning, stacklevel=3)
+    return many
+
+
+def _about(stored: Predictions, key: str) -> str:
+    return str(stored.about.get(key) or "")
+
+
+def _finite(value: Any) -> Any:
+    """Write an infinite loss as text, since JSON has no infinity."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value

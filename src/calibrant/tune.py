@@ -1,0 +1,281 @@
+"""Model, data and recipe in, run out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from calibrant import provenance
+from calibrant.cautions import before_tuning, noted_warnings
+from calibrant.errors import InputError, require
+from calibrant.opening import Opened, open_data, open_model, shots_of
+from calibrant.predict import contents_of
+from calibrant.runs import Run, Seen, file_name
+from calibrant.watch import Watch
+
+if TYPE_CHECKING:
+    from calibrant.data.evaluation_set import EvaluationSet
+    from calibrant.data.registry import Data
+    from calibrant.models.dual_encoder import DualEncoder
+    from calibrant.tuning.recipe import Recipe
+    from calibrant.tuning.tuned_model import TunedModel
+
+SAVE_EVERY = 100
+
+
+def tune(
+    model: str | DualEncoder,
+    data: str | Data,
+    method: str = "coop",
+    *,
+    shots: int | None = None,
+    seed: int | None = None,
+    data_seed: int | None = None,
+    train_seed: int | None = None,
+    output: str | Path | None = None,
+    profile: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    data_options: Mapping[str, Any] | None = None,
+    checkpoint: str | Path | None = None,
+    save_every: int = SAVE_EVERY,
+    resume: bool = False,
+    overwrite: bool = False,
+    offline: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Tune a model and store everything in a run folder; the run is saved before it predicts anything.
+
+    Args:
+        model: a name that `load_model` knows, or a loaded model.
+        data: a name that `load_data` knows, or a loaded data set.
+        method: a recipe, see `list_recipes`; with ``+`` for what is added; or a recipe file.
+        shots: training images per class; None for all.
+        seed: data seed and training seed at once; 1 by default.
+        data_seed: decides shots and splits.
+        train_seed: decides everything that is drawn in training.
+        output: the run folder; by default the next free ``runs/<data>-<method>-<n>``.
+        profile: which settings of the recipe; by default ``"tiny"`` for the packaged model and ``"published"`` for others.
+        overrides: settings by dotted place, such as ``{"solver.epochs": 5}``.
+        data_options: for `load_data`, where `data` is a name.
+        checkpoint: weights of a bare architecture, where `model` is a name.
+        save_every: steps between checkpoints; an interrupted run loses at most so many.
+        resume: continue a half-written run; a finished one is only completed with missing predictions.
+        overwrite: replace a run.
+        offline: never open a socket.
+        progress: show progress bars on a terminal.
+
+    Returns:
+        The run, with predictions of its validation and test images.
+
+    Raises:
+        InputError: if anything given cannot be used; nothing has been written then.
+        KeyboardInterrupt: if it is stopped; the message says how to go on.
+    """
+    require("torch", "clip")
+    data_seed, train_seed = _seed(data_seed, seed), _seed(train_seed, seed)
+    with noted_warnings() as warned:
+        encoder = open_model(model, checkpoint=checkpoint, offline=offline)
+        opened = open_data(data, data_options, data_seed)
+        train = shots_of(opened.data, shots, data_seed)
+        recipe = _recipe(method, overrides, profile, encoder.name)
+        folder = Path(output) if output is not None else default_output(opened.data.name, method)
+        record = {
+            **_record(encoder, opened, train, recipe),
+            "shots": shots,
+            "data_seed": data_seed,
+            "train_seed": train_seed,
+            "warnings": warned,
+        }
+        record["model"]["checkpoint"] = None if checkpoint is None else str(checkpoint)
+        record["command"] = _command(record, method, profile, overrides, folder)
+        run = _begin(folder, record, recipe, resume, overwrite)
+        with _saying_how_to_go_on(run):
+            tuned = None
+            if not run.complete:
+                run.record["warnings"] = warned
+                tuned = _fit(run, encoder, opened.data, train, recipe, save_every, progress)
+            for split in ("validation", "test"):
+                if split in opened.data.splits:
+                    run.predict(opened.data, split, model=tuned, progress=progress, offline=offline)
+    return run
+
+
+def default_output(data: str, method: str) -> Path:
+    """Find the next free folder for a run.
+
+    Args:
+        data: name of the data set.
+        method: the recipe.
+
+    Returns:
+        ``runs/<data>-<method>-<n>``.
+    """
+    stem = f"{file_name(data)}-{Path(method).stem.replace('+', '-')}"
+    number = 1
+    while (Path("runs") / f"{stem}-{number}").exists():
+        number += 1
+    return Path("runs") / f"{stem}-{number}"
+
+
+def read_settings(lines: list[str]) -> dict[str, Any]:
+    """Read ``KEY=VALUE`` settings.
+
+    Args:
+        lines: such as ``"solver.epochs=5"``.
+
+    Returns:
+        Place to value, typed as in a recipe.
+
+    Raises:
+        InputError: if there is no ``=`` or the value is not YAML.
+
+    Example:
+        >>> read_settings(["solver.epochs=5", "solver.learning_rate=1e-5"])
+        {'solver.epochs': 5, 'solver.learning_rate': 1e-05}
+    """
+    from calibrant.tuning.recipe_file import read_value
+
+    settings = {}
+    for line in lines:
+        key, equals, value = line.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set takes KEY=VALUE, not '{line}'")
+        settings[key.strip()] = read_value(value)
+    return settings
+
+
+def _seed(own: int | None, both: int | None) -> int:
+    if own is not None:
+        return own
+    return 1 if both is None else both
+
+
+def _recipe(method: str, overrides: Mapping[str, Any] | None, profile: str | None, model: str) -> Recipe:
+    from calibrant.tuning.recipe import list_recipes, load_recipe
+
+    if profile is None:
+        base = method.partition("+")[0]
+        profiles = next((row["profiles"] for row in list_recipes() if row["name"] == base), [])
+        profile = "tiny" if model == "tiny" and "tiny" in profiles else "published"
+    return load_recipe(method, dict(overrides or {}), profile)
+
+
+def _record(encoder: DualEncoder, opened: Opened, train: EvaluationSet, recipe: Recipe) -> dict[str, Any]:
+    data = opened.data
+    counts = {split: len(data.split(split)) for split in data.splits if split != "train"}
+    return {
+        "method": recipe.name,
+        "title": recipe.title,
+        "profile": recipe.profile,
+        "model": {**dict(encoder.about), "name": encoder.name, "fingerprint": encoder.fingerprint()},
+        "data": {**dict(data.about), "name": data.name, "options": opened.options, "fingerprint": train.fingerprint},
+        "counts": {"train": len(train), **counts},
+        "classes": list(data.classes),
+        "templates": list(data.templates),
+        "words": {name: list(words) for name, words in data.words.items()},
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+        "started": provenance.now(),
+    }
+
+
+def _command(
+    record: Mapping[str, Any],
+    method: str,
+    profile: str | None,
+    overrides: Mapping[str, Any] | None,
+    folder: Path,
+) -> str:
+    """Write the command line that makes the same run."""
+    options = record["data"]["options"] or {}
+    said: list[tuple[str, Any]] = [
+        ("--method", method),
+        ("--shots", record["shots"]),
+        ("--data-seed", record["data_seed"]),
+        ("--train-seed", record["train_seed"]),
+        ("--profile", profile),
+        ("--checkpoint", record["model"]["checkpoint"]),
+        ("--names", options.get("names")),
+        *(("--template", template) for template in options.get("templates") or []),
+        ("--on-bad-image", options.get("on_bad_image")),
+        *(("--set", f"{key}={json.dumps(value)}") for key, value in (overrides or {}).items()),
+        ("--output", folder),
+    ]
+    words = ["calibrant", "tune", record["model"]["name"], record["data"]["name"]]
+    return shlex.join([*words, *(str(word) for pair in said if pair[1] is not None for word in pair)])
+
+
+def _begin(folder: Path, record: dict[str, Any], recipe: Recipe, resume: bool, overwrite: bool) -> Run:
+    resolved = recipe.model_dump(mode="json")
+    if not resume or not (folder / "run.json").is_file():
+        return Run.create(folder, record, resolved, overwrite=overwrite)
+    run = Run.load(folder, unfinished=True)
+    same = {
+        "model": run.record["model"].get("fingerprint") == record["model"]["fingerprint"],
+        "data": run.record["data"].get("fingerprint") == record["data"]["fingerprint"],
+        "method or other settings": run.read_recipe() == resolved,
+        "training seed": run.record["train_seed"] == record["train_seed"],
+    }
+    different = [what for what, is_same in same.items() if not is_same]
+    if different:
+        raise InputError(
+            f"cannot resume {folder}: it was begun with another {' and another '.join(different)}; "
+            f"repeat its command ({run.cure}), or add --overwrite to replace it"
+        )
+    return run
+
+
+def _fit(
+    run: Run,
+    encoder: DualEncoder,
+    data: Data,
+    train: EvaluationSet,
+    recipe: Recipe,
+    save_every: int,
+    progress: bool,
+) -> TunedModel:
+    from calibrant.tuning.checkpoint import Checkpoint
+    from calibrant.tuning.fitting import fit
+
+    checkpoint = Checkpoint.read(run.checkpoint_folder)
+    run.write_manifest(list(_seen(data, train)))
+    watch = Watch.of(data, run.record["data"]["options"], run.record["data_seed"])
+    before_tuning(encoder, train, watch)
+    began = time.monotonic()
+    with run.open_log(after=None if checkpoint is None else (checkpoint.stage, checkpoint.step)) as log:
+        tuned = fit(
+            encoder,
+            train,
+            recipe,
+            seed=run.record["train_seed"],
+            save=lambda state: state.write(run.checkpoint_folder),
+            save_every=save_every,
+            watch=watch,
+            log=log,
+            resume_from=checkpoint,
+            progress=progress,
+        )
+    tuned.save(run.weights_file)
+    run.finish(seconds=time.monotonic() - began)
+    return tuned
+
+
+def _seen(data: Data, train: EvaluationSet) -> Iterator[Seen]:
+    """List the images that this run is tuned and tried on."""
+    parts = [train] + ([data.split("validation")] if "validation" in data.splits else [])
+    for part in parts:
+        for one, content, label in zip(part.ids, contents_of(part), part.labels, strict=True):
+            yield Seen(one, content, part.split, part.classes[label] if label >= 0 else "")
+
+
+@contextmanager
+def _saying_how_to_go_on(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped; go on with: {run.cure}") from None

@@ -1,0 +1,165 @@
+"""What is watched while a model is tuned: whether it still knows what it knew before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from calibrant.opening import new_half
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from calibrant.data.evaluation_set import EvaluationSet
+    from calibrant.data.registry import Data
+    from calibrant.models.dual_encoder import DualEncoder
+    from calibrant.tuning.tuned_model import Answers, TunedModel
+
+MOST = 500
+BATCH = 64
+
+
+@dataclass
+class Watched:
+    """Accuracy on a few images of one evaluation set, again and again.
+
+    Image features are computed once as long as tuning leaves the image tower alone.
+
+    Args:
+        chosen: at most 500 labelled images.
+    """
+
+    chosen: EvaluationSet
+    _features: list[Tensor] = field(default_factory=list)
+
+    def tuned(self, model: TunedModel) -> float:
+        """Accuracy of the model as it is now."""
+        import torch
+
+        right = 0
+        with torch.inference_mode():
+            for number, rows in enumerate(self._batches()):
+                if model.parameterization.trains_image_tower:
+                    features = model.image_features(self._pixels(model, rows))
+                else:
+                    features = model.parameterization.adapt(self._untouched(model.zero_shot, number, rows))
+                right += self._right(model.logits(features, self.chosen.classes), rows)
+        return right / len(self.chosen)
+
+    def zero_shot(self, reference: Answers) -> float:
+        """Accuracy of the model before tuning, which is the `zero_shot` of a tuned model."""
+        import torch
+
+        right = 0
+        with torch.inference_mode():
+            for number, rows in enumerate(self._batches()):
+                features = self._untouched(reference, number, rows)
+                right += self._right(reference.logits(features, self.chosen.classes), rows)
+        return right / len(self.chosen)
+
+    def _batches(self) -> list[range]:
+        return [range(start, min(start + BATCH, len(self.chosen))) for start in range(0, len(self.chosen), BATCH)]
+
+    def _untouched(self, reference: Answers, number: int, rows: range) -> Tensor:
+        if number == len(self._features):
+            self._features.append(reference.image_features(self._pixels(reference, rows)))
+        return self._features[number]
+
+    def _pixels(self, model: Answers, rows: range) -> Tensor:
+        import torch
+
+        return torch.stack([model.encoder.test_transform(self.chosen.images[i]) for i in rows])
+
+    def _right(self, logits: Tensor, rows: range) -> int:
+        answers = logits.argmax(dim=1).cpu().numpy()
+        return int((answers == self.chosen.labels[rows.start : rows.stop]).sum())
+
+
+def some(chosen: EvaluationSet, seed: int, most: int = MOST) -> EvaluationSet:
+    """Choose at most 500 labelled images, the same for the same seed.
+
+    Args:
+        chosen: an evaluation set.
+        seed: decides which.
+        most: how many at most.
+
+    Returns:
+        They, in the order of the set.
+    """
+    labelled = np.flatnonzero(chosen.labels >= 0)
+    if len(labelled) > most:
+        labelled = np.sort(np.random.default_rng(seed).permutation(labelled)[:most])
+    return chosen.subset(labelled)
+
+
+def zero_shot_of(encoder: DualEncoder, chosen: EvaluationSet) -> Answers:
+    """Make the zero-shot model that answers for the classes of an evaluation set.
+
+    Args:
+        encoder: the dual encoder.
+        chosen: has the classes, templates and words.
+
+    Returns:
+        The model before tuning.
+    """
+    from calibrant.tuning.recipe import load_recipe
+    from calibrant.tuning.task import Task
+    from calibrant.tuning.tuned_model import build
+
+    task = Task(chosen.classes, chosen.templates, chosen.words)
+    return build(encoder, task, load_recipe("zero-shot"), stage=0, seed=0).zero_shot
+
+
+class Watch:
+    """Gives what the log should say about a model, after every tenth of the steps.
+
+    The values never choose anything: no step, no setting, no weight depends on them.
+
+    Args:
+        validation: images of the tuned classes, or None.
+        new: images of classes that are not tuned, or None.
+    """
+
+    def __init__(self, validation: Watched | None, new: Watched | None) -> None:
+        self.validation = validation
+        self.new = new
+        self._before: dict[str, float] = {}
+
+    @classmethod
+    def of(cls, data: Data, options: Mapping[str, Any] | None, seed: int) -> Watch:
+        """Watch at most 500 validation images of a data set and, if it is a base half, as many of the new half.
+
+        Args:
+            data: the data set that is tuned on.
+            options: with which it was opened; None if that is not known, then only it is watched.
+            seed: decides which images.
+        """
+        from calibrant.data.registry import load_data
+
+        other = None if options is None else new_half(data.name)
+        new = None if other is None else load_data(other, **(options or {}))
+        sets = [None if one is None or "validation" not in one.splits else one.split("validation") for one in (data, new)]
+        return cls(*(None if one is None else Watched(some(one, seed)) for one in sets))
+
+    def __call__(self, step: int, total: int, model: TunedModel) -> Mapping[str, float]:
+        """Measure.
+
+        Args:
+            step: how many steps are done.
+            total: of how many.
+            model: the model as it is now.
+
+        Returns:
+            ``accuracy`` and ``new_class_accuracy`` with the same of the zero-shot model, as far as there are images, and
+            ``done``, the share of the steps.
+        """
+        values = {"done": step / total}
+        for name, watched in (("accuracy", self.validation), ("new_class_accuracy", self.new)):
+            if watched is not None:
+                if name not in self._before:
+                    self._before[name] = watched.zero_shot(model.zero_shot)
+                values |= {name: watched.tuned(model), f"zero_shot_{name}": self._before[name]}
+        return values

@@ -155,7 +155,7 @@ def test_probabilities_of_0_are_kept_finite_and_reported():
     assert predictions.about["zero_probabilities"] == 2
     assert np.isfinite(predictions.logits).all()
     assert predictions.probabilities() == pytest.approx(np.eye(2))
-    with pytest.raises(InputError, match="row 0 sums to 0.9"):
+    with pytest.raises(InputError, match=r"row 0 sums to 0\.9"):
         Predictions.from_probabilities([[0.5, 0.4]])
 
 
@@ -237,7 +237,8 @@ def write_csv(tmp_path, text):
 def test_csv_columns_follow_the_rule(tmp_path):
     file = write_csv(
         tmp_path,
-        '\ufeffid,label,logit:cat,"logit:dog, wild",site,age,weight,code,"zero_shot_logit:dog, wild",zero_shot_logit:cat\n'
+        '\ufeffid,label,logit:cat,"logit:dog, wild",site,age,weight,code,'
+        '"zero_shot_logit:dog, wild",zero_shot_logit:cat\n'
         'a,"dog, wild",1.5,-2,Köln,3,0.5,007,1,2\n\nb,cat,1e-3,0,Bonn,40,2,12,3,4\n',
     )
     found = read_predictions(file)
@@ -392,7 +393,7 @@ def test_a_wrong_npz_is_named(tmp_path, fields, message):
 def test_a_single_array_is_no_archive(tmp_path):
     with open(tmp_path / "p.npz", "wb") as file:
         np.save(file, LOGITS)
-    with pytest.raises(InputError, match="single array, not an .npz archive"):
+    with pytest.raises(InputError, match=r"single array, not an \.npz archive"):
         read_predictions(tmp_path / "p.npz")
 
 

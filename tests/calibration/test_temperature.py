@@ -147,7 +147,7 @@ def test_probabilities_give_the_same_as_their_logits():
 
 
 def test_uncalibrated_is_the_softmax():
-    logits, labels = CASES["calibrated"]
+    logits, _ = CASES["calibrated"]
     assert Uncalibrated().fit(logits)(Predictions(logits=logits)) == pytest.approx(softmax(logits))
 
 

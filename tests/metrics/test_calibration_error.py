@@ -1,4 +1,4 @@
-"""Calibration error against plain loops from the definition, other libraries, and what must hold for any input."""
+"""Calibration error against loops from the definition, other libraries, and what holds for any input."""
 
 import math
 

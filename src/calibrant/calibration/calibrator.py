@@ -102,7 +102,7 @@ class Calibrator(ABC):
         self._check_fitted()
         return self._probabilities(as_matrix(logits, "logits"))
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002  # scikit-learn's signature
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # scikit-learn's signature
         """Give the parameters of the constructor.
 
         Args:

@@ -67,7 +67,7 @@ class TemperatureScaling(Calibrator):
 
     def _probabilities(self, logits: Array) -> Float64:
         highest = logits.max(axis=1, keepdims=True).astype(np.float64)
-        # after the subtraction a small temperature can only overflow to -inf, whose exponential is the right 0
+        # a small temperature can only overflow to -inf, whose exponential is the right 0
         with np.errstate(over="ignore"):
             return softmax((logits - highest) / self.temperature_)
 

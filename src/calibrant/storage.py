@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -124,3 +125,23 @@ def digest(*values: Any) -> str:
         hasher.update(b"%d %s %d " % (len(head), head, len(body)))
         hasher.update(body)
     return hasher.hexdigest()
+
+
+def cache_folder() -> Path:
+    """Find the folder for what can be computed again.
+
+    Returns:
+        The folder that the variable CALIBRANT_CACHE names, otherwise the platform's usual place.
+
+    Example:
+        >>> cache_folder().name
+        'calibrant'
+    """
+    chosen = os.environ.get("CALIBRANT_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "calibrant"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "calibrant"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "calibrant"

@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from calibrant.errors import InputError
-from calibrant.models.feature_cache import FeatureCache, default_root
+from calibrant.models.feature_cache import FeatureCache
 from calibrant.models.open_clip import OpenClipEncoder
 from calibrant.models.preprocessing import Augmentation, Preprocessing, draws
+from calibrant.storage import cache_folder
 
 
 @dataclass
@@ -252,9 +253,9 @@ def test_the_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.delenv("CALIBRANT_CACHE")
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert default_root() == tmp_path / "xdg" / "calibrant"
+    assert cache_folder() == tmp_path / "xdg" / "calibrant"
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert default_root().parts[-3:] == ("Library", "Caches", "calibrant")
+    assert cache_folder().parts[-3:] == ("Library", "Caches", "calibrant")
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
-    assert default_root() == tmp_path / "calibrant"
+    assert cache_folder() == tmp_path / "calibrant"

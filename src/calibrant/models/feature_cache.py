@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import torch
 from calibrant.errors import InputError
 from calibrant.models.dual_encoder import DualEncoder
 from calibrant.models.preprocessing import Augmentation, draws
-from calibrant.storage import atomic_write, digest
+from calibrant.storage import atomic_write, cache_folder, digest
 
 Progress = Callable[[int, int], None]
 
@@ -35,26 +34,6 @@ class ImageSet(Protocol):
     def __len__(self) -> int: ...
 
 
-def default_root() -> Path:
-    """Find the folder for what can be computed again.
-
-    Returns:
-        The folder that the variable CALIBRANT_CACHE names, otherwise the platform's usual place.
-
-    Example:
-        >>> default_root().name
-        'calibrant'
-    """
-    chosen = os.environ.get("CALIBRANT_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "calibrant"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "calibrant"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "calibrant"
-
-
 class FeatureCache:
     """Image features on disk, memory-mapped.
 
@@ -63,11 +42,11 @@ class FeatureCache:
     folder.
 
     Args:
-        root: the folder; by default `default_root`.
+        root: the folder; by default `cache_folder`.
     """
 
     def __init__(self, root: str | Path | None = None) -> None:
-        self.root = (default_root() if root is None else Path(root)) / "features"
+        self.root = (cache_folder() if root is None else Path(root)) / "features"
 
     def features(
         self,

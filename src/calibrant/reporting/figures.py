@@ -180,7 +180,7 @@ def values_by_set(marks: Sequence[Mark], axis: str, percent: bool, name: str, de
         for border in range(1, len(rows)):
             axes.axhline(border - 0.5, color=STANDINS["grid"], linewidth=0.6)
         axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel=axis)
-        axes.set_xlim(0, max(mark.high for mark in marks) * 1.04 or 1)
+        axes.set_xlim(0, float(np.nanmax([(mark.value, mark.high) for mark in marks])) * 1.04 or 1)
         axes.set_yticks(range(len(rows)), [_fit(row) for row in rows])
         axes.xaxis.set_major_locator(MaxNLocator(5))
         if percent:

@@ -69,6 +69,8 @@ def _on_tuning(lead: MeasuredRun) -> list[str]:
 def _on_size(lead: MeasuredRun) -> list[str]:
     answers = lead.main.raw
     right = answers.values["accuracy"]
+    if not right.known:
+        return ["Test on more images: these are too few to say how often it is right."]
     half = (right.high - right.low) / 2
     if half <= WIDE:
         return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,7 +94,10 @@ def inline(figure: Figure, name: str, description: str) -> Markup:
     Returns:
         An ``<svg>`` element without network addresses, coloured by the CSS variables ``--fig-...``.
     """
-    root = ElementTree.fromstring(_render(figure))
+    with warnings.catch_warnings():
+        # Matplotlib only measures the text here; the browser has the letters its own font lacks
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        root = ElementTree.fromstring(_render(figure))
     for parent in list(root.iter()):
         for child in list(parent):
             # the metadata hold addresses; a <style> inside an inline SVG would reach the whole page

@@ -311,6 +311,7 @@ def test_options_reach_the_reader_and_unknown_ones_are_refused(tmp_path):
         load_data(f"folder:{tmp_path}")
     data = load_data(f"folder:{tmp_path}", window=(0, 4095), templates="an X-ray showing {}.")
     assert data.templates == ["an X-ray showing {}."]
+    assert data.about["options"] == {"templates": "an X-ray showing {}.", "window": (0, 4095)}
     assert data.split("test").images[0].max() > 200
     for options, message in [
         ({"sead": 1}, "'sead'; did you mean 'seed'"),

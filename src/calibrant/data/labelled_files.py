@@ -35,7 +35,7 @@ class LabelledFiles:
         classes: display names.
         templates: class prompts.
         words: class name to synonyms.
-        about: source, licence, limits, how the split came about, files left out.
+        about: source, licence, options, how the split came about, near-duplicates, files left out.
         sets: split to its images.
         near_duplicates: rows with the keys ``first``, ``second`` (ids), ``first_split``, ``second_split``.
     """
@@ -134,6 +134,7 @@ def assemble(listing: Listing, options: Options, half: str | None = None) -> Lab
     about = {
         **listing.about,
         "split": division.how,
+        "options": options.given,
         "near_duplicates": len(near),
         "left_out": [f"{path}: {reason}" for path, reason in found.bad],
     }

@@ -134,3 +134,11 @@ class Options:
     def reader(self) -> ImageReader:
         """The image reader with these options."""
         return ImageReader(self.window, self.background, self.pixel_limit)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that differ from the defaults, as a run records them to load the same again."""
+        values = {item.name: (getattr(self, item.name), item.default) for item in fields(self)}
+        changed = {name: value for name, (value, default) in values.items() if value != default}
+        changed.pop("progress", None)
+        return {name: str(value) if isinstance(value, Path) else value for name, value in changed.items()}

@@ -113,7 +113,7 @@ def _pictures(
         try:
             pixels = reader(path)
         except BadImageError as error:
-            return error.with_traceback(None)
+            return BadImageError(error.path, error.reason)  # without the frames that hold the pixels
         return _Picture(digest(pixels), difference_hash(pixels), thumbnail(pixels))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -101,6 +101,17 @@ def test_every_licence_entry_is_complete() -> None:
         assert all(entry.values()), entry
 
 
+def test_every_drawing_style_has_a_licence_entry_that_says_the_same() -> None:
+    with zipfile.ZipFile(SOURCES / "calibrant" / "data" / "emoji" / "drawings.zip") as pack:
+        styles = json.loads(pack.read("index.json"))["styles"]
+    entries = notice_entries()
+    for style, facts in styles.items():
+        (entry,) = [entry for entry in entries if f"(style {style})" in entry["Use"]]
+        assert entry["Author"] == facts["author"]
+        assert entry["Licence"].partition(",")[0] == facts["spdx"]
+        assert entry["Source"] == facts["source"]
+
+
 @pytest.mark.parametrize("code", ["import calibrant", "import calibrant.cli.main"])
 def test_importing_is_light(code: str) -> None:
     modules = json.loads(run_python(f"{code}; import json, sys; print(json.dumps(list(sys.modules)))"))

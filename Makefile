@@ -79,7 +79,7 @@ wheel: .venv/installed
 constraints:
 	@rm -rf .venv-fresh
 	@$(FIND_PYTHON); "$$found" -m venv .venv-fresh
-	@.venv-fresh/bin/python $(PIP) '.[clip,test,dev]'
+	@.venv-fresh/bin/python $(PIP) '.[clip,test,dev,assets]'
 	@(echo "# The exact versions that were tested; written by \`make constraints\` (Linux, Python 3.11)."; \
 		.venv-fresh/bin/python -m pip freeze --exclude calibrant) > constraints.txt
 	@rm -rf .venv-fresh

@@ -14,12 +14,17 @@ from calibrant.tuning.loop import Step
 
 SAME_AT_START = {
     "zero-shot": {},
-    "ft": {"solver.steps": 0},
-    "flyp": {"solver.steps": 0},
-    "wise-ft": {"solver.steps": 0},
-    "flyp+wise_ft": {"solver.steps": 0},
-    "ft+ema": {"solver.steps": 0},
-    "coop": {"solver.steps": 0, "parameterization.tokens": None, "parameterization.phrase": "a photo of a"},
+    "ft": {"solver.steps": 0, "solver.batch_size": 8},
+    "flyp": {"solver.steps": 0, "solver.batch_size": 8},
+    "wise-ft": {"solver.steps": 0, "solver.batch_size": 8},
+    "flyp+wise_ft": {"solver.steps": 0, "solver.batch_size": 8},
+    "ft+ema": {"solver.steps": 0, "solver.batch_size": 8},
+    "coop": {
+        "solver.steps": 0,
+        "solver.batch_size": 8,
+        "parameterization.tokens": None,
+        "parameterization.phrase": "a photo of a",
+    },
 }
 
 

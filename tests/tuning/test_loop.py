@@ -66,7 +66,7 @@ def test_training_is_the_textbook_loop(encoder, train, cache):
     changes = {"solver": {**solver, "clip_gradient": 0.5}}
     recipe = load_recipe("ft", changes, "tiny")
     tuned = fit(encoder, train, recipe, cache=cache, progress=False, seed=3)
-    unmoved = load_recipe("ft", {"solver.steps": 0}, "tiny")
+    unmoved = load_recipe("ft", {"solver.steps": 0, "solver.batch_size": 8}, "tiny")
     start = fit(encoder, train, unmoved, cache=cache, seed=3)
     tower, head = copy.deepcopy(start.encoder), copy.deepcopy(start.parameterization.head)
     trained = [parameter for _, parameter in tower.image_tower_parameters()] + list(head.parameters())
@@ -89,7 +89,7 @@ def test_wise_ft_is_the_mean_of_both_ends(encoder, train, cache):
     recipe = load_recipe("wise-ft", {**QUICK, "averaging.wise_ft.alpha": 0.25}, "tiny")
     mixed = fit(encoder, train, recipe, cache=cache, progress=False).tensors()
     end = fit(encoder, train, load_recipe("ft", QUICK, "tiny"), cache=cache, progress=False).tensors()
-    unmoved = load_recipe("ft", {"solver.steps": 0}, "tiny")
+    unmoved = load_recipe("ft", {"solver.steps": 0, "solver.batch_size": 8}, "tiny")
     start = fit(encoder, train, unmoved, cache=cache).tensors()
     for name, tensor in mixed.items():
         torch.testing.assert_close(tensor, 0.75 * start[name] + 0.25 * end[name], atol=1e-6, rtol=0)

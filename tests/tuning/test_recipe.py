@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from calibrant.errors import InputError
@@ -203,3 +206,8 @@ def test_other_packages_add_parts_and_recipes(tmp_path, monkeypatch):
         assert recipe.stages[0].regularizers == {"nothing_at_all": {"weight": 1.0}}
     finally:
         components.plugins.cache_clear()
+
+
+def test_listing_methods_needs_no_torch():
+    code = "import sys, calibrant.tuning as t; t.list_recipes(); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

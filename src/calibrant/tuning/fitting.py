@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from calibrant.data.evaluation_set import EvaluationSet
@@ -39,7 +40,8 @@ def fit(
     """Tune a model.
 
     Args:
-        encoder: the dual encoder; it is left as it is, apart from asking for no gradients.
+        encoder: the dual encoder; its values are left as they are, but it asks for no gradients any more
+            and moves to the device of training.
         train: N labelled images, their class list, templates and synonyms.
         recipe: the method, or its name.
         seed: of everything that is drawn in training.
@@ -76,7 +78,7 @@ def fit(
     carried: Mapping[str, Tensor] = checkpoint.group("carried") if checkpoint else {}
     first = checkpoint.stage if checkpoint else 0
     for stage in range(first, len(recipe.stages)):
-        model = build(encoder, task, recipe, stage, seed)
+        model = build(encoder.to(_device()), task, recipe, stage, seed)
         model.load_tensors(carried)
         resume = checkpoint if checkpoint is not None and checkpoint.stage == stage else None
         work = _work(
@@ -118,6 +120,12 @@ def _work(
         model, train, objective, regularizers, averagings, seed, stage, cache, identity, carried, callbacks,
         resume
     )  # fmt: skip
+
+
+def _device() -> torch.device:
+    """Where accelerate will train; regularizers and averagings keep their tensors there from the start."""
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return found or torch.device("cpu")
 
 
 def _check_labels(train: EvaluationSet) -> None:

@@ -113,7 +113,7 @@ def load_recipe(
     if profile != "published" and profile not in profiles:
         raise unknown(f"profile of {left}", profile, ["published", *profiles])
     values.pop("profiles", None)
-    values.update(name=text, profile=profile)
+    values.update(name="+".join([path.stem, *added]), profile=profile)
     for part in added:
         draft.add(part)
     draft.override(profiles.get(profile, {}), f"{path.name}, profile {profile}")

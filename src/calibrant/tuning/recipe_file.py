@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -15,8 +15,6 @@ from calibrant.tuning.settings import Place
 class _Loader(yaml.SafeLoader):
     """YAML with the scalars of version 1.2: ``1e-5`` is a number, ``no`` and ``on`` are words."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
-
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
@@ -24,6 +22,8 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
+# without YAML 1.1's own, which the base class has
+_Loader.yaml_implicit_resolvers = {}
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile("^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )

@@ -72,9 +72,10 @@ class Head(Parameterization):
             return encoder.logit_scale * text
 
     def trainables(self) -> dict[str, nn.Parameter]:
-        tower = self.encoder.image_tower_parameters() if self.trains_image_tower else ()
-        named: dict[str, nn.Parameter] = {f"encoder.{name}": parameter for name, parameter in tower}
-        return {**named, "head.weight": self.head.weight, "head.bias": self.head.bias}
+        named = {"head.weight": self.head.weight, "head.bias": self.head.bias}
+        if self.trains_image_tower:
+            named |= {f"encoder.{name}": tensor for name, tensor in self.encoder.image_tower_parameters()}
+        return named
 
     def zero_shot_tensors(self) -> dict[str, Tensor]:
         (encoder,) = self._zero_shot_encoder

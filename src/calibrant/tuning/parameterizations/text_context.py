@@ -72,6 +72,7 @@ class TextContext(Parameterization):
             start = torch.from_numpy(values).float().to(device)
         # class-specific random contexts start alike; cross-entropy tells them apart from the first step on
         self.context = nn.Parameter(start if settings.shared else start.repeat(len(task.classes), 1, 1))
+        self._placeholder = placeholder_id(encoder)
         self._ids: dict[tuple[str, ...], Tensor] = {}
         self._rows = {name: row for row, name in enumerate(task.classes)}
 
@@ -86,7 +87,7 @@ class TextContext(Parameterization):
         context = self._contexts(names)
         if context.ndim == 3:
             context = context.repeat_interleave(torch.tensor(counts, device=context.device), dim=0)
-        embeddings = insert(self.encoder.embed_tokens(ids), ids, context, self._placeholder_id())
+        embeddings = insert(self.encoder.embed_tokens(ids), ids, context, self._placeholder)
         features = self.encoder.encode_text_embeddings(embeddings, ids)
         if max(counts) == 1:
             return features
@@ -102,13 +103,13 @@ class TextContext(Parameterization):
     def _prompt_ids(self, words: tuple[str, ...]) -> Tensor:
         if words not in self._ids:
             prefix = " ".join([PLACEHOLDER] * self.context.shape[-2])
-            ids = self.encoder.tokenize([f"{prefix} {word}." for word in words]).to(self.context.device)
+            try:
+                ids = self.encoder.tokenize([f"{prefix} {word}." for word in words]).to(self.context.device)
+            except InputError as error:
+                raise InputError(f"with {self.context.shape[-2]} context tokens: {error}") from None
             # the tuned classes recur at every step; other lists come and go
             self._ids = {**({key: self._ids[key] for key in list(self._ids)[:1]}), words: ids}
         return self._ids[words]
-
-    def _placeholder_id(self) -> int:
-        return placeholder_id(self.encoder)
 
 
 def placeholder_id(encoder: DualEncoder) -> int:
@@ -146,15 +147,15 @@ def phrase_embeddings(encoder: DualEncoder, phrase: str) -> Tensor:
     Raises:
         InputError: if the phrase is empty.
     """
+    placeholder = placeholder_id(encoder)
+    start = encoder.tokenize([PLACEHOLDER])[0].tolist().index(placeholder)
+    # a placeholder behind the phrase marks its end, whatever the tokenizer puts after the text
+    ids = encoder.tokenize([f"{phrase} {PLACEHOLDER}"]).to(encoder.log_logit_scale.device)
+    end = int((ids[0] == placeholder).nonzero()[-1])
+    if end <= start:
+        raise InputError("the initial phrase of the context is empty")
     with torch.no_grad():
-        alone = encoder.tokenize([phrase]).to(encoder.log_logit_scale.device)
-        empty = encoder.tokenize([PLACEHOLDER])[0].tolist()
-        start = empty.index(placeholder_id(encoder))
-        # the prompt of one placeholder is one token longer than nothing, so the difference counts the phrase
-        longer = int((alone[0] != 0).sum()) - sum(token != 0 for token in empty)
-        if longer < 0:
-            raise InputError("the initial phrase of the context is empty")
-        return encoder.embed_tokens(alone)[0, start : start + longer + 1].float().clone()
+        return encoder.embed_tokens(ids)[0, start:end].float().clone()
 
 
 def insert(embeddings: Tensor, ids: Tensor, context: Tensor, placeholder: int) -> Tensor:

@@ -72,7 +72,7 @@ class Head(Parameterization):
             return encoder.logit_scale * text
 
     def trainables(self) -> dict[str, nn.Parameter]:
-        named = {"head.weight": self.head.weight, "head.bias": self.head.bias}
+        named = dict(self.head.named_parameters(prefix="head"))
         if self.trains_image_tower:
             named |= {f"encoder.{name}": tensor for name, tensor in self.encoder.image_tower_parameters()}
         return named

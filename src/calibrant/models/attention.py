@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+_SHORT = 256  # tokens
 
 
 class Attention(nn.Module):
@@ -27,7 +30,6 @@ class Attention(nn.Module):
     Source: Vaswani et al. 2017, "Attention is all you need", section 3.2.
 
     Example:
-        >>> import torch
         >>> theirs = nn.MultiheadAttention(8, 2, batch_first=True).eval()
         >>> x = torch.ones(1, 3, 8)
         >>> torch.allclose(Attention(theirs)(x, x, x)[0], theirs(x, x, x)[0], atol=1e-6)
@@ -101,15 +103,25 @@ class Attention(nn.Module):
         """
         # under autocast the block hands over a float32 mask beside bf16 queries
         mask = None if mask is None else mask.to(q.dtype)
-        if self.record is None:
+        if self.record is None and not _kernel_is_slow(q):
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         else:
             scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
             weights = (scores if mask is None else scores + mask).softmax(dim=-1)
-            self.record(weights)
+            if self.record is not None:
+                self.record(weights)
             mixed = weights.to(v.dtype) @ v
         projected: Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
         return projected
+
+
+def _kernel_is_slow(q: Tensor) -> bool:
+    """Say whether plain products beat PyTorch's fused kernel, as they do in its bf16 backward pass on a CPU.
+
+    Plain products keep all weights for the backward pass, so long sequences stay with the kernel.
+    """
+    on_cpu = q.device.type == "cpu" and q.dtype == torch.bfloat16
+    return on_cpu and q.requires_grad and q.shape[-2] <= _SHORT
 
 
 def is_plain(module: nn.Module) -> bool:
@@ -166,7 +178,6 @@ def attention_maps(module: nn.Module) -> Iterator[dict[str, Tensor]]:
         part of the graph, so that gradients with respect to them can be asked for.
 
     Example:
-        >>> import torch
         >>> layer = Attention(nn.MultiheadAttention(8, 2, batch_first=True))
         >>> with attention_maps(layer) as maps:
         ...     _ = layer(torch.ones(1, 3, 8))

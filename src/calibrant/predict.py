@@ -86,7 +86,7 @@ def predict_for_run(run: Run, data: str | Data | EvaluationSet, split: str = "te
         run: the run.
         data: as for `predict`.
         split: as for `predict`.
-        options: `batch_size`, `offline` and `progress`, as for `predict`; `model`, the tuned model if it is loaded.
+        options: `batch_size`, `offline` and `progress`, as for `predict`.
 
     Returns:
         The predictions.
@@ -102,7 +102,7 @@ def predict_for_run(run: Run, data: str | Data | EvaluationSet, split: str = "te
         stored = Predictions.load(file)
         if all(stored.about.get(key) == value for key, value in made_of.items()):
             return stored
-    model = options.pop("model", None) or run.tuned_model(offline=options.get("offline", False))
+    model = run.tuned_model(offline=options.get("offline", False))
     about = {**made_of, "run": run.name, "method": run.method, "model": run.record["model"]["name"]}
     predictions = predict(model, chosen, about={**about, "tuned_on": run.record["data"]["name"]}, **options)
     predictions.save(file)

@@ -51,6 +51,7 @@ class Run:
     def __init__(self, path: str | Path, record: Mapping[str, Any]) -> None:
         self.path = Path(path)
         self.record = dict(record)
+        self._tuned: TunedModel | None = None
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.method} on {self.record['data']['name']}, {self.status})"
@@ -232,8 +233,18 @@ class Run:
         except OSError as error:
             raise InputError(f"cannot write {self.log_file}: {error.strerror or error}") from error
 
-    def finish(self, seconds: float) -> None:
-        """Mark the run as complete, now that its weights are on the disk, and drop its checkpoint."""
+    def finish(self, tuned: TunedModel, seconds: float) -> None:
+        """Store the tuned model, then mark the run as complete and drop its checkpoint.
+
+        Args:
+            tuned: the tuned model.
+            seconds: how long tuning took.
+
+        Raises:
+            InputError: if the disk is full; the run can be resumed then.
+        """
+        tuned.save(self.weights_file)
+        self._tuned = tuned
         with open(self.weights_file, "rb") as file:
             weights = hashlib.file_digest(file, "sha256").hexdigest()
         self.write_record(status=COMPLETE, weights=weights, seconds={"tuning": round(seconds, 1)})
@@ -255,10 +266,17 @@ class Run:
         """
         from calibrant.predict import load_tuned_model
 
-        return load_tuned_model(self, offline=offline)
+        if self._tuned is None:
+            self._tuned = load_tuned_model(self, offline=offline)
+        return self._tuned
+
+    def discard(self) -> None:
+        """Remove a run that failed before there was anything to continue."""
+        if not self.complete and not self.checkpoint_folder.exists():
+            shutil.rmtree(self.path)
 
     def open_data(self, name: str) -> Data:
-        """Open a data set, and the one that was tuned on (or its other half) just as it was opened then.
+        """Open a data set, and the one that was tuned on (or another of its family) just as it was opened then.
 
         Args:
             name: a name that `load_data` knows.
@@ -272,7 +290,7 @@ class Run:
         from calibrant.data.registry import load_data
 
         own = self.record["data"]
-        if name.partition("#")[0] != str(own["name"]).partition("#")[0]:
+        if family(name) != family(own["name"]):
             return load_data(name)
         if own["options"] is None:
             raise InputError(f"the run in {self.path} was tuned on {name} as a loaded data set; give that data set again")
@@ -384,6 +402,16 @@ def file_name(name: str) -> str:
     last = re.split(r"[/\\:]", name.rstrip("/\\"))[-1]
     plain = re.sub(r"[^\w]+", "-", last).strip("-_")[:40]
     return f"{plain or 'data'}-{digest(name)[:8]}"
+
+
+def family(name: str) -> str:
+    """Name what data sets have in common that are opened with the same options.
+
+    Example:
+        >>> family("emoji/sketch"), family("folder:my/pets#base")
+        ('emoji', 'folder:my/pets')
+    """
+    return name.partition("#")[0] if ":" in name else name.partition("/")[0]
 
 
 def _refuse_unless_replaceable(path: Path, overwrite: bool) -> None:

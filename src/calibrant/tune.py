@@ -16,14 +16,13 @@ from calibrant.errors import InputError, require
 from calibrant.opening import Opened, open_data, open_model, shots_of
 from calibrant.predict import contents_of
 from calibrant.runs import Run, Seen, file_name
-from calibrant.watch import Watch
+from calibrant.watch import MOST, Watch
 
 if TYPE_CHECKING:
     from calibrant.data.evaluation_set import EvaluationSet
     from calibrant.data.registry import Data
     from calibrant.models.dual_encoder import DualEncoder
     from calibrant.tuning.recipe import Recipe
-    from calibrant.tuning.tuned_model import TunedModel
 
 SAVE_EVERY = 100
 
@@ -43,6 +42,7 @@ def tune(
     data_options: Mapping[str, Any] | None = None,
     checkpoint: str | Path | None = None,
     save_every: int = SAVE_EVERY,
+    watch_images: int = MOST,
     resume: bool = False,
     overwrite: bool = False,
     offline: bool = False,
@@ -64,6 +64,7 @@ def tune(
         data_options: for `load_data`, where `data` is a name.
         checkpoint: weights of a bare architecture, where `model` is a name.
         save_every: steps between checkpoints; an interrupted run loses at most so many.
+        watch_images: how many validation images are watched every tenth of the steps, at most.
         resume: continue a half-written run; a finished one is only completed with missing predictions.
         overwrite: replace a run.
         offline: never open a socket.
@@ -95,13 +96,13 @@ def tune(
         record["command"] = _command(record, method, profile, overrides, folder)
         run = _begin(folder, record, recipe, resume, overwrite)
         with _saying_how_to_go_on(run):
-            tuned = None
             if not run.complete:
                 run.record["warnings"] = warned
-                tuned = _fit(run, encoder, opened.data, train, recipe, save_every, progress)
+                watch = Watch.of(opened.data, opened.options, data_seed, watch_images)
+                _fit(run, encoder, opened.data, train, recipe, watch, save_every, progress)
             for split in ("validation", "test"):
                 if split in opened.data.splits:
-                    run.predict(opened.data, split, model=tuned, progress=progress, offline=offline)
+                    run.predict(opened.data, split, progress=progress, offline=offline)
     return run
 
 
@@ -217,7 +218,7 @@ def _begin(folder: Path, record: dict[str, Any], recipe: Recipe, resume: bool, o
     run = Run.load(folder, unfinished=True)
     same = {
         "model": run.record["model"].get("fingerprint") == record["model"]["fingerprint"],
-        "data": run.record["data"].get("fingerprint") == record["data"]["fingerprint"],
+        "data, split or shots": run.record["data"].get("fingerprint") == record["data"]["fingerprint"],
         "method or other settings": run.read_recipe() == resolved,
         "training seed": run.record["train_seed"] == record["train_seed"],
     }
@@ -236,15 +237,15 @@ def _fit(
     data: Data,
     train: EvaluationSet,
     recipe: Recipe,
+    watch: Watch,
     save_every: int,
     progress: bool,
-) -> TunedModel:
+) -> None:
     from calibrant.tuning.checkpoint import Checkpoint
     from calibrant.tuning.fitting import fit
 
     checkpoint = Checkpoint.read(run.checkpoint_folder)
     run.write_manifest(list(_seen(data, train)))
-    watch = Watch.of(data, run.record["data"]["options"], run.record["data_seed"])
     before_tuning(encoder, train, watch)
     began = time.monotonic()
     with run.open_log(after=None if checkpoint is None else (checkpoint.stage, checkpoint.step)) as log:
@@ -260,9 +261,7 @@ def _fit(
             resume_from=checkpoint,
             progress=progress,
         )
-    tuned.save(run.weights_file)
-    run.finish(seconds=time.monotonic() - began)
-    return tuned
+    run.finish(tuned, seconds=time.monotonic() - began)
 
 
 def _seen(data: Data, train: EvaluationSet) -> Iterator[Seen]:
@@ -277,5 +276,8 @@ def _seen(data: Data, train: EvaluationSet) -> Iterator[Seen]:
 def _saying_how_to_go_on(run: Run) -> Iterator[None]:
     try:
         yield
+    except InputError:
+        run.discard()
+        raise
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped; go on with: {run.cure}") from None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from calibrant.errors import InputError
 from calibrant.opening import new_half
 
 if TYPE_CHECKING:
@@ -129,20 +131,23 @@ class Watch:
         self._before: dict[str, float] = {}
 
     @classmethod
-    def of(cls, data: Data, options: Mapping[str, Any] | None, seed: int) -> Watch:
+    def of(cls, data: Data, options: Mapping[str, Any] | None, seed: int, most: int = MOST) -> Watch:
         """Watch at most 500 validation images of a data set and, if it is a base half, as many of the new half.
 
         Args:
             data: the data set that is tuned on.
             options: with which it was opened; None if that is not known, then only it is watched.
             seed: decides which images.
+            most: how many images of each.
         """
         from calibrant.data.registry import load_data
 
-        other = None if options is None else new_half(data.name)
-        new = None if other is None else load_data(other, **(options or {}))
+        new = None
+        if (other := new_half(data.name)) is not None and options is not None:
+            with contextlib.suppress(InputError):  # too few new classes to make a data set of
+                new = load_data(other, **options)
         sets = [None if one is None or "validation" not in one.splits else one.split("validation") for one in (data, new)]
-        return cls(*(None if one is None else Watched(some(one, seed)) for one in sets))
+        return cls(*(None if one is None else Watched(some(one, seed, most)) for one in sets))
 
     def __call__(self, step: int, total: int, model: TunedModel) -> Mapping[str, float]:
         """Measure.

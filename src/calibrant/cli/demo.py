@@ -9,7 +9,9 @@ import typer
 
 
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder for the runs and the report.")] = Path("runs/demo"),
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the runs and the report; default: runs/demo or runs/demo-quick.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer scenes and steps: one minute instead of five.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
@@ -23,7 +25,8 @@ def demo(
     from calibrant.demo import NEXT_STEPS
     from calibrant.demo import demo as run_demo
 
-    result = run_demo(output, quick=quick, progress=not json)
+    folder = output or Path("runs/demo-quick" if quick else "runs/demo")
+    result = run_demo(folder, quick=quick, progress=not json)
     if json:
         show.as_json(result)
         return

@@ -1,0 +1,122 @@
+"""The demo: four methods on the packaged images, each with and without temperature scaling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from calibrant.calibrate import calibrate
+from calibrant.evaluate import NONE, measure, with_interval
+from calibrant.opening import open_model
+from calibrant.report import report
+from calibrant.runs import Run
+from calibrant.tune import tune
+
+METHODS = ("zero-shot", "ft", "flyp", "coop")
+SHIFTED = ("rendition", "sketch", "context", "hard", "corrupted", "resampled")
+NEXT_STEPS = """What to try next
+  Tune a larger model on your own images, one sub-folder per class (the weights are fetched once):
+    calibrant tune ViT-B-32/laion2b_s34b_b79k folder:my-images --method coop --output runs/mine
+    calibrant calibrate runs/mine
+    calibrant report runs/mine
+  Use it, also for classes it was not tuned on:
+    calibrant classify runs/mine new-images --to answers.csv --add-classes "one more, another"
+  See what else there is:
+    calibrant list methods; calibrant list data; calibrant tune --help"""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much the demo does.
+
+    Args:
+        scenes: of each evaluation set.
+        overrides: settings that shorten each method's recipe.
+        shifted: the shifted sets that are measured.
+        watched: validation images that are watched in tuning.
+    """
+
+    scenes: int
+    overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shifted: tuple[str, ...] = SHIFTED
+    watched: int = 100
+
+
+FULL = Size(
+    scenes=1000,
+    overrides={"ft": {"solver.steps": 60}, "flyp": {"solver.steps": 60}, "coop": {"solver.steps": 40, "solver.views": 2}},
+)
+QUICK = Size(
+    scenes=200,
+    overrides={"ft": {"solver.steps": 10}, "flyp": {"solver.steps": 10}, "coop": {"solver.steps": 10, "solver.views": 1}},
+    shifted=("sketch",),
+    watched=20,
+)
+
+
+def demo(output: str | Path, *, quick: bool = False, model: str = "tiny", progress: bool = True) -> dict[str, Any]:
+    """Tune, calibrate, predict and report; what is there from an earlier call is not done again.
+
+    Args:
+        output: the folder for the runs and the report.
+        quick: fewer scenes and steps.
+        model: the model to tune.
+        progress: show progress bars on a terminal.
+
+    Returns:
+        ``tables`` (title to rows), ``report`` (the page) and ``runs`` (their folders).
+
+    Raises:
+        InputError: if the folder holds runs of another kind.
+    """
+    size = QUICK if quick else FULL
+    output = Path(output)
+    encoder = open_model(model, offline=True)
+    runs = []
+    for data, others in (("emoji", size.shifted), ("emoji/base", ("new",))):
+        for method in METHODS:
+            run = tune(
+                encoder,
+                data,
+                method,
+                shots=None if method == "zero-shot" else 16,
+                overrides=size.overrides.get(method),
+                data_options={"scenes": size.scenes},
+                watch_images=size.watched,
+                output=output / f"{method}-{data.replace('/', '-')}",
+                resume=True,
+                offline=True,
+                progress=progress,
+            )
+            for other in others:
+                run.predict(f"emoji/{other}", offline=True, progress=progress)
+            calibrate(run, offline=True)
+            runs.append(run)
+    page = report(runs, output / "report.html", command="calibrant demo --quick" if quick else "calibrant demo")
+    tables = {
+        "Tuned on all classes: images like the training ones, and shifted ones": list(_rows(runs[: len(METHODS)])),
+        "Tuned on the base classes: base and new classes": list(_rows(runs[len(METHODS) :])),
+    }
+    return {"tables": tables, "report": page, "runs": [run.path for run in runs]}
+
+
+def _rows(runs: list[Run]) -> Iterator[dict[str, Any]]:
+    """One row for every set, method and calibrator, sets together."""
+    sets = list(dict.fromkeys(stored.about["data"] for stored in runs[0].predictions() if stored.about["split"] == "test"))
+    own = runs[0].record["data"]["name"]
+    for name in sorted(sets, key=lambda one: (one != own, one)):
+        for run in runs:
+            calibrators = {NONE: None, **run.calibrators()}
+            for result in measure(run.stored(name, "test"), calibrators):
+                measures = result["measures"]
+                yield {
+                    "images": name,
+                    "method": run.method,
+                    "calibrator": result["calibrator"],
+                    "accuracy": with_interval(measures["accuracy"]),
+                    "ece": with_interval(measures["ece"]),
+                    "ece_of_a_perfect_model": f"{measures['ece_noise_floor']['value']:.3f}",
+                    "nll": with_interval(measures["nll"]),
+                }

@@ -52,5 +52,13 @@ def image(
     print("complete" if done else "not complete: run the same command again", flush=True)
 
 
+@app.command()
+def export(work: Work) -> None:
+    """Join the towers, settle the logit scale on validation scenes and write the package's weights."""
+    from pretraining.export import export as write
+
+    write(work)
+
+
 if __name__ == "__main__":
     app()

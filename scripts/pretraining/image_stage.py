@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,11 +21,14 @@ from calibrant.data.emoji.draws import Draws
 from calibrant.data.emoji.scenes import Look, render
 
 from .checkpoint import load_checkpoint, save_checkpoint
+from .drawing_features import COMPONENTS, drawing_features
 from .model import build
 from .pool import Pool, vary
-from .text_space import TextSpace, sentence_embeddings
+from .text_space import EMBED_DIM, TextSpace, sentence_embeddings
 
+T = TypeVar("T")
 BATCH = 256
+SIGHT_WEIGHT = 4.0
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]
 
@@ -40,7 +46,22 @@ class Phase:
     steps: int
 
 
-PHASES = (Phase(32, 3300), Phase(48, 900), Phase(64, 600))
+PHASES = (Phase(32, 2400), Phase(48, 600), Phase(64, 300))
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the image tower should say of each drawing.
+
+    Args:
+        texts: the concept names in the space of `tiny`, float [C, EMBED_DIM].
+        concept: drawing to concept, int64 [K].
+        sights: what an ImageNet network sees in each drawing, float [K, COMPONENTS].
+    """
+
+    texts: torch.Tensor
+    concept: torch.Tensor
+    sights: torch.Tensor
 
 
 def pixels(images: np.ndarray, side: int, generator: torch.Generator | None = None) -> torch.Tensor:
@@ -67,24 +88,20 @@ def resize_positions(model: nn.Module, side: int) -> None:
     visual.grid_size, visual.image_size = (grid, grid), (side, side)
 
 
-def validation_scenes(count: int = 1500) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def validation_scenes(number: int = 1500) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Render scenes of the drawings that are kept for validation: images, labels and the class names."""
     classes = [concept.name for concept in concepts() if concept.role == "class"]
     drawings = embedded()
-    kept = [
-        drawings.of(split_of_styles(n, drawings.styles_of(n, TRAINING_STYLES))["validation"][0], n)
-        for n in classes
-    ]
-    draws = Draws("pre-training validation", np.arange(count), 0)
-    labels = draws("label", len(classes))
-    other = np.array(kept)[draws("distractor drawing", len(classes))]
-    return (
-        render(
-            drawings.pixels, np.array(kept)[labels], other, draws("family", len(FAMILIES)), Look(), draws
-        ).images,
-        labels,
-        classes,
+    kept = np.array(
+        [
+            drawings.of(split_of_styles(name, drawings.styles_of(name, TRAINING_STYLES))["validation"][0], name)
+            for name in classes
+        ]
     )
+    draws = Draws("pre-training validation", np.arange(number), 0)
+    labels, other = draws("label", len(classes)), kept[draws("distractor drawing", len(classes))]
+    made = render(drawings.pixels, kept[labels], other, draws("family", len(FAMILIES)), Look(), draws)
+    return made.images, labels, classes
 
 
 def concept_targets(names: list[str], folder: Path) -> torch.Tensor:
@@ -97,19 +114,51 @@ def concept_targets(names: list[str], folder: Path) -> torch.Tensor:
 
 def decay_groups(model: nn.Module) -> list[dict[str, object]]:
     """Matrices decay, vectors do not."""
-    tower = [p for n, p in model.named_parameters() if n.startswith("visual.")]
+    trained = [p for n, p in model.named_parameters() if n.startswith(("visual.", "sight."))]
     return [
-        {"params": [p for p in tower if p.ndim > 1], "weight_decay": 0.05},
-        {"params": [*(p for p in tower if p.ndim <= 1), model.logit_scale], "weight_decay": 0.0},
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": 0.05},
+        {"params": [*(p for p in trained if p.ndim <= 1), model.logit_scale], "weight_decay": 0.0},
     ]
 
 
-def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, peak: float = 1e-3) -> bool:
+def loss_terms(model: nn.Module, images: torch.Tensor, drawing: torch.Tensor, to: Targets) -> dict[str, torch.Tensor]:
+    """Cross-entropy over all concept texts, and the distance to what the ImageNet network sees.
+
+    Args:
+        model: `tiny` with the head ``sight``.
+        images: float [N, 3, side, side].
+        drawing: what they show, int64 [N].
+        to: the targets.
+
+    Returns:
+        The terms ``names`` and ``sight``.
+    """
+    with torch.autocast("cpu", torch.bfloat16):
+        features = model.visual(images)
+    features = features.float()
+    logits = model.logit_scale.exp().clamp(max=100) * normalize(features, dim=1) @ to.texts.T
+    sight = normalize(model.sight(features), dim=1)
+    return {
+        "names": cross_entropy(logits, to.concept[drawing], label_smoothing=0.02),
+        "sight": SIGHT_WEIGHT * (1 - (sight * to.sights[drawing]).sum(1).mean()),
+    }
+
+
+def ahead(make: Callable[[int], T], start: int) -> Iterator[T]:
+    """Yield make(start), make(start + 1), ..., each made in a thread while the last one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(make, start)
+        for step in count(start + 1):
+            ready, waiting = waiting.result(), pool.submit(make, step)
+            yield ready
+
+
+def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, peak: float = 1.5e-3) -> bool:
     """Run one slice of the image stage and keep a checkpoint.
 
     Args:
         pool_file: the drawings.
-        folder: holds the text space, checkpoint and log.
+        folder: holds the text space, checkpoints and what is made on the way.
         seed: seed of weights and draws.
         minutes: length of this slice.
         peak: highest learning rate.
@@ -120,10 +169,13 @@ def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, pe
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)
     pool, model = Pool(pool_file), build()
+    model.sight = nn.Linear(EMBED_DIM, COMPONENTS)
     with torch.no_grad():
         model.logit_scale.fill_(np.log(25.0))
     images, labels, classes = validation_scenes()
-    texts, class_texts = concept_targets(pool.concepts, folder), concept_targets(classes, folder)
+    class_texts = concept_targets(classes, folder)
+    sights = drawing_features(pool.pixels, folder / "drawing-features.safetensors")
+    to = Targets(concept_targets(pool.concepts, folder), torch.from_numpy(pool.concept), sights)
     total, done, began = sum(phase.steps for phase in PHASES), 0, time.monotonic()
     print(f"{len(pool.concept)} drawings of {len(pool.concepts)} concepts", flush=True)
     for phase in PHASES:
@@ -131,65 +183,40 @@ def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, pe
         optimizer = torch.optim.AdamW(decay_groups(model), lr=0.0, betas=(0.9, 0.98))
         path = folder / f"image-{phase.side}"
         start = load_checkpoint(path, model, [optimizer])
-        with ThreadPoolExecutor(1) as ahead:
-            waiting = None
-            for step in range(start, phase.steps):
-                whole = done + step
-                ask = lambda s: pool.scenes(seed, s, BATCH, min(1.0, s / (0.5 * total)))  # noqa: E731
-                scenes, concept = (waiting or ahead.submit(ask, whole)).result()
-                waiting = ahead.submit(ask, whole + 1)
-                rate = (
-                    peak * min(1.0, (step + 1) / 200) * max(0.02, 0.5 + 0.5 * np.cos(np.pi * whole / total))
-                )
-                loss = _step(
-                    model,
-                    optimizer,
-                    scenes,
-                    concept,
-                    texts,
-                    phase.side,
-                    rate,
-                    torch.Generator().manual_seed(seed + whole),
-                )
-                spent = (time.monotonic() - began) / 60
-                if step % 25 == 0:
-                    print(
-                        f"{phase.side} px step {step} of {phase.steps}: loss {loss:.3f}, scale {model.logit_scale.exp():.1f}, {spent:.1f} min",
-                        flush=True,
-                    )
-                last = spent > minutes or step + 1 == phase.steps
-                if step % 150 == 149 or last:
-                    save_checkpoint(path, model, [optimizer], step + 1)
-                if step % 300 == 299 or last:
-                    print(
-                        f"{phase.side} px step {step + 1}: validation top-1 {accuracy(model, images, labels, class_texts, phase.side):.3f}",
-                        flush=True,
-                    )
-                if spent > minutes:
-                    return whole + 1 == total
+        scenes = ahead(lambda s: pool.scenes(seed, s, BATCH, min(1.0, s / (0.5 * total))), done + start)
+        for step in range(start, phase.steps):
+            whole = done + step
+            rate = peak * min(1.0, (step + 1) / 100) * max(0.02, 0.5 + 0.5 * np.cos(np.pi * whole / total))
+            shown, drawing = next(scenes)
+            batch = pixels(shown, phase.side, torch.Generator().manual_seed(seed + whole))
+            terms = loss_terms(model, batch, torch.from_numpy(drawing), to)
+            _update(optimizer, terms["names"] + terms["sight"], rate)
+            spent = (time.monotonic() - began) / 60
+            if step % 25 == 0:
+                said = ", ".join(f"{name} {term.item():.3f}" for name, term in terms.items())
+                print(f"{phase.side} px step {step} of {phase.steps}: {said}, {spent:.1f} min", flush=True)
+            last = spent > minutes or step + 1 == phase.steps
+            if step % 150 == 149 or last:
+                save_checkpoint(path, model, [optimizer], step + 1)
+                right = accuracy(model, images, labels, class_texts, phase.side)
+                print(f"{phase.side} px step {step + 1}: validation top-1 {right:.3f}", flush=True)
+            if spent > minutes:
+                return whole + 1 == total
         done += phase.steps
     return True
 
 
-def _step(model: nn.Module, optimizer: torch.optim.Optimizer, scenes: np.ndarray, concept: np.ndarray, texts: torch.Tensor,
-          side: int, rate: float, generator: torch.Generator) -> float:  # fmt: skip
+def _update(optimizer: torch.optim.Optimizer, loss: torch.Tensor, rate: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate
-    with torch.autocast("cpu", torch.bfloat16):
-        features = model.visual(pixels(scenes, side, generator))
-    logits = model.logit_scale.exp().clamp(max=100) * normalize(features.float(), dim=1) @ texts.T
-    loss = cross_entropy(logits, torch.from_numpy(concept), label_smoothing=0.02)
     optimizer.zero_grad()
     loss.backward()
-    nn.utils.clip_grad_norm_(model.visual.parameters(), 1.0)
+    nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
     optimizer.step()
-    return loss.item()
 
 
 @torch.inference_mode()
-def accuracy(
-    model: nn.Module, images: np.ndarray, labels: np.ndarray, texts: torch.Tensor, side: int
-) -> float:
+def accuracy(model: nn.Module, images: np.ndarray, labels: np.ndarray, texts: torch.Tensor, side: int) -> float:
     """Zero-shot top-1 accuracy of the image tower with given class texts."""
     model.eval()
     with torch.autocast("cpu", torch.bfloat16):

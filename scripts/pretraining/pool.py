@@ -56,7 +56,7 @@ class Pool:
             hardness: 0 for large drawings on quiet backgrounds, 1 for the benchmark's own distribution and beyond.
 
         Returns:
-            Images uint8 [N, 64, 64, 3] and concept numbers int64 [N].
+            Images uint8 [N, 64, 64, 3] and drawing numbers int64 [N]; `concept` says what they show.
         """
         draws = Draws("pre-training", np.arange(count) + step * count, seed)
         drawing, distractor = (self._draw(draws, purpose) for purpose in ("drawing", "distractor drawing"))
@@ -78,9 +78,7 @@ class Pool:
         ink = np.stack([draws(f"ink {c}", 256) for c in "rgb"], axis=1).astype(np.int32)
         ink[draws.chance("black ink", 50)] = 0
         ink[~self.takes_ink[drawing]] = -1
-        return render(self.pixels, drawing, distractor, family, look, draws, ink).images, self.concept[
-            drawing
-        ]
+        return render(self.pixels, drawing, distractor, family, look, draws, ink).images, drawing
 
     def _draw(self, draws: Draws, purpose: str) -> npt.NDArray[np.int64]:
         share = (draws.bits(purpose) >> np.uint64(11)).astype(np.float64) / 2**53

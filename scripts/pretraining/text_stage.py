@@ -47,9 +47,10 @@ class Prompts:
 
     Args:
         nouns: what is learned.
+        templates: each with one ``{}``.
     """
 
-    def __init__(self, nouns: list[str]) -> None:
+    def __init__(self, nouns: list[str], templates: tuple[str, ...] = TEMPLATES) -> None:
         tokenizer = SimpleTokenizer()
         self.begin, self.end = [tokenizer.sot_token_id], [tokenizer.eot_token_id]
         self.nouns = [tokenizer.encode(noun) for noun in nouns]
@@ -57,16 +58,18 @@ class Prompts:
             tuple(tokenizer.encode(part) for part in template.split("{}")) for template in TEMPLATES
         ]
 
+    def row(self, noun: int, form: int | None) -> list[int]:
+        """Put a noun into a template, or leave it bare (`form` None); token ids."""
+        before, after = ([], []) if form is None else self.templates[form]
+        return [*self.begin, *before, *self.nouns[noun], *after, *self.end]
+
     def batch(self, seed: int, step: int) -> tuple[np.ndarray, list[list[int]]]:
         """Draw the nouns (int [BATCH]) and prompts of one step, a pure function of seed and step; short ones first."""
         draw = np.random.Generator(np.random.Philox(key=[seed, step]))
         chosen = draw.integers(len(self.nouns), size=BATCH)
         forms = draw.integers(len(self.templates), size=BATCH)
         bare = draw.random(BATCH) < BARE_SHARE
-        ids = []
-        for noun, form, alone in zip(chosen, forms, bare, strict=True):
-            before, after = ([], []) if alone else self.templates[form]
-            ids.append([*self.begin, *before, *self.nouns[noun], *after, *self.end])
+        ids = [self.row(n, None if b else f) for n, f, b in zip(chosen, forms, bare, strict=True)]
         order = np.argsort([len(row) for row in ids], kind="stable")
         return chosen[order], [ids[i] for i in order]
 

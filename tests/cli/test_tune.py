@@ -1,23 +1,34 @@
-"""Tuning from the command line."""
+"""Tuning from the command line: whole runs, interrupted runs, and everything that can be wrong with what is given."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
 
 from calibrant.runs import Run
 
+SOURCES = Path(__file__).parents[2] / "src"
 
-def test_tuning_makes_a_whole_run(calibrant, tune_words: list[str], tmp_path: Path) -> None:
+
+def test_tuning_makes_a_whole_run(calibrant: Any, tune_words: list[str], tmp_path: Path) -> None:
     result = calibrant(*tune_words, "--output", tmp_path / "läufe" / "a b", "--json")
     assert result.exit_code == 0, result.output
     printed = json.loads(result.stdout)
     run = Run.load(printed["run"])
     assert run.classes == ["Füchsin", "olive green", "sky"]
     assert {(one["split"], one["n"]) for one in printed["results"]} == {("validation", 12), ("test", 12)}
-    assert sorted(path.name for path in run.path.iterdir()) == [
-        "log.jsonl", "manifest.csv", "predictions", "recipe.json", "run.json", "weights.safetensors",
-    ]  # fmt: skip
+    names = ["log.jsonl", "manifest.csv", "predictions", "recipe.json", "run.json", "weights.safetensors"]
+    assert sorted(path.name for path in run.path.iterdir()) == names
     manifest = run.read_manifest()
     assert [sum(row.split == split for row in manifest) for split in ("train", "validation", "test")] == [15, 12, 0]
     log = run.read_log()
@@ -25,3 +36,138 @@ def test_tuning_makes_a_whole_run(calibrant, tune_words: list[str], tmp_path: Pa
     assert {"accuracy", "zero_shot_accuracy", "done"} <= set(log[-1])
     assert run.record["versions"]["torch"]
     assert run.record["machine"]["threads"] == 1
+
+
+def test_an_existing_run_is_refused_resumed_or_replaced(calibrant: Any, tune_words: list[str]) -> None:
+    words = [*tune_words, "--output", "run"]
+    assert calibrant(*words).exit_code == 0
+    weights = Path("run/weights.safetensors").read_bytes()
+    refused = calibrant(*words)
+    assert refused.exit_code == 2
+    assert "--resume" in refused.stderr
+    assert "--overwrite" in refused.stderr
+    shutil.rmtree("run/predictions")
+    assert calibrant(*words, "--resume").exit_code == 0
+    assert len(list(Path("run/predictions").iterdir())) == 2
+    other = calibrant(*words, "--resume", "--train-seed", "2")
+    assert other.exit_code == 2
+    assert "another training seed" in other.stderr
+    assert calibrant(*words, "--overwrite", "--train-seed", "2").exit_code == 0
+    assert Path("run/weights.safetensors").read_bytes() != weights
+
+
+def test_a_killed_run_ends_as_if_nothing_had_happened(tune_words: list[str], calibrant: Any, tmp_path: Path) -> None:
+    words = [*tune_words, "--set", "solver.steps=400", "--save-every", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "calibrant", *words, "--output", "killed"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    log = tmp_path / "killed" / "log.jsonl"
+    while process.poll() is None and not (log.is_file() and log.read_text(encoding="utf-8").count("\n") >= 5):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert Run.load("killed", unfinished=True).status == "tuning"
+    half = calibrant("evaluate", "killed")
+    assert half.exit_code == 2
+    assert "half-written" in half.stderr
+    assert calibrant(*words, "--output", "killed", "--resume").exit_code == 0
+    assert calibrant(*words, "--output", "whole").exit_code == 0
+    resumed, whole = Run.load("killed"), Run.load("whole")
+    assert resumed.record["weights"] == whole.record["weights"]
+    assert [row["step"] for row in resumed.read_log()] == list(range(1, 401))
+
+
+def test_ctrl_c_says_how_to_go_on(calibrant: Any, tune_words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("calibrant.watch.Watch.__call__", stop)
+    result = calibrant(*tune_words, "--output", "run")
+    assert result.exit_code == 130
+    assert result.stderr.count("\n") == 1
+    assert "--output run --resume" in result.stderr
+
+
+def test_a_full_disk_ends_in_one_line_and_can_be_resumed(
+    calibrant: Any, tune_words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*tune_words, "--output", "run", "--save-every", "2"]
+    replace = os.replace
+
+    def full(source: Any, target: Any) -> None:
+        if "weights" in str(target):
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        result = calibrant(*words)
+    assert result.exit_code == 1
+    assert "No space left on device" in result.stderr
+    assert "Traceback" not in result.output
+    assert calibrant(*words, "--resume").exit_code == 0
+
+
+def wrong(calibrant: Any, *words: object) -> str:
+    """Run a command that must fail on its input, and give its one line."""
+    result: Result = calibrant(*words)
+    assert result.exit_code == 2, result.output
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert result.stdout == ""
+    return result.stderr
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(
+    calibrant: Any, tune_words: list[str], model: Path, pictures: Path, tmp_path: Path
+) -> None:
+    words = [*tune_words, "--output", "run"]
+    data = f"folder:{pictures}"
+    assert "did you mean 'coop'" in wrong(calibrant, "tune", model, data, "--method", "coup")
+    assert "did you mean 'tiny'" in wrong(calibrant, "tune", "tinny", data)
+    assert "did you mean 'emoji'" in wrong(calibrant, "tune", model, "emojy")
+    assert "did you mean 'steps'" in wrong(calibrant, *words, "--set", "solver.stepz=3")
+    assert "KEY=VALUE" in wrong(calibrant, *words, "--set", "steps")
+    assert "fewer than 50 shots" in wrong(calibrant, *words, "--shots", "50")
+    assert "did you mean 'fail'" in wrong(calibrant, *words, "--on-bad-image", "fails")
+    assert "{}" in wrong(calibrant, *words, "--template", "a photo")
+    assert "no such option" in wrong(calibrant, *words, "--methd", "coop").lower()
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "notes.txt").write_text("mine")
+    assert "not empty" in wrong(calibrant, *tune_words, "--output", "own", "--overwrite")
+    assert not Path("run").exists()
+
+
+def test_bad_folders_are_one_line(calibrant: Any, model: Path, pictures: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(pictures, copy)
+    (copy / "sky" / "bad.png").write_bytes(b"no image")
+    assert "bad.png" in wrong(calibrant, "tune", model, f"folder:{copy}")
+    (copy / "sky" / "bad.png").unlink()
+    (copy / "empty").mkdir()
+    assert "empty holds no images" in wrong(calibrant, "tune", model, f"folder:{copy}")
+    for name in ("empty", "sky", "Füchsin"):
+        shutil.rmtree(copy / name)
+    assert "single class" in wrong(calibrant, "tune", model, f"folder:{copy}")
+
+
+def test_a_bad_image_can_be_skipped(calibrant: Any, tune_words: list[str], pictures: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(pictures, copy)
+    (copy / "sky" / "bad.png").write_bytes(b"no image")
+    words = [word if word != f"folder:{pictures}" else f"folder:{copy}" for word in tune_words]
+    result = calibrant(*words, "--output", "run", "--on-bad-image", "skip")
+    assert result.exit_code == 0
+    assert "bad.png" in result.stderr
+    assert any("bad.png" in text for text in Run.load("run").record["warnings"])
+
+
+def test_a_checkpoint_of_another_architecture(calibrant: Any, model: Path, pictures: Path) -> None:
+    words = ("tune", "ViT-B-32", f"folder:{pictures}", "--checkpoint", model / "open_clip_model.safetensors")
+    assert "architecture" in wrong(calibrant, *words)
+
+
+def test_the_traceback_is_shown_on_request_only(calibrant: Any) -> None:
+    assert "Traceback" not in calibrant("evaluate", "absent").output
+    result = CliRunner().invoke(__import__("calibrant.cli.main", fromlist=["app"]).app, ["evaluate", "absent", "--debug"])
+    assert result.exception is not None
+    assert not isinstance(result.exception, SystemExit)

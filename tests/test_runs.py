@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibrant.errors import InputError
-from calibrant.runs import COMPLETE, Run, Seen, file_name
+from calibrant.naming import file_name
+from calibrant.runs import COMPLETE, Run, Seen
 from calibrant.storage import read_json
 
 RECORD = {
@@ -51,7 +52,7 @@ def test_a_half_written_run_is_named_with_its_cure(folder: Path) -> None:
 
 def test_a_folder_in_use_is_refused_unless_it_may_be_replaced(folder: Path) -> None:
     run = Run.create(folder, RECORD, {})
-    with pytest.raises(InputError, match="a half-written run; add --resume .* or --overwrite"):
+    with pytest.raises(InputError, match=r"a half-written run; add --resume .* or --overwrite"):
         Run.create(folder, RECORD, {})
     run.write_record(status=COMPLETE)
     with pytest.raises(InputError, match="a finished run"):

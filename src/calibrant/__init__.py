@@ -38,7 +38,15 @@ _HOMES = {
 }
 _ROOMS = ("calibration", "metrics")
 
-__all__ = ["__version__", "calibration", "list_data", "list_models", "list_recipes", "load_data", "load_model"]
+__all__ = [
+    "__version__",
+    "calibration",
+    "list_data",
+    "list_models",
+    "list_recipes",
+    "load_data",
+    "load_model",
+]
 __all__ += ["Predictions", "Run", "metrics", "read_predictions", "tune"]
 
 

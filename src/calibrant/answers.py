@@ -14,7 +14,7 @@ from calibrant.errors import InputError, require
 from calibrant.storage import atomic_write
 
 TOP = 5
-COLUMNS = ("file", "answer", "confidence")
+COLUMNS: tuple[str, ...] = ("file", "answer", "confidence")
 COLUMNS += tuple(f"{what}_{rank}" for rank in range(2, TOP + 1) for what in ("answer", "confidence"))
 COLUMNS += ("error", "made_by")
 
@@ -122,7 +122,9 @@ class JsonLinesTable:
                 except ValueError:
                     row = None
                 if not isinstance(row, dict) or "file" not in row:
-                    raise InputError(f"{self.path}, line {number}: not a row that classify wrote; choose another file")
+                    raise InputError(
+                        f"{self.path}, line {number}: not a row that classify wrote; choose another file"
+                    )
                 yield row
 
     def append(self, rows: Sequence[Row]) -> None:

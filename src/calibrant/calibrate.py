@@ -54,7 +54,10 @@ def calibrate(
     made.fit(held_out)
     file = _file(source, run, method, to)
     made.save(file)
-    before, after = summary(held_out.probabilities(), held_out.labels), summary(made(held_out), held_out.labels)
+    before, after = (
+        summary(held_out.probabilities(), held_out.labels),
+        summary(made(held_out), held_out.labels),
+    )
     return {
         "calibrator": method,
         **{name.rstrip("_"): getattr(made, name) for name in made.fitted},
@@ -95,7 +98,9 @@ def calibrator_of(run: Run, chosen: str | None, classes: Sequence[str]) -> Calib
         found = _default(run)
     if list(classes) != run.classes:
         if not found.transfers:
-            raise InputError(f"calibrator '{found.name}' knows only the tuned classes; choose another with --calibrator")
+            raise InputError(
+                f"calibrator '{found.name}' knows only the tuned classes; choose another with --calibrator"
+            )
         warnings.warn(
             "the class list is not the one that was tuned: the confidence is calibrated for the tuned classes and has not "
             "been checked for this list",
@@ -107,7 +112,11 @@ def calibrator_of(run: Run, chosen: str | None, classes: Sequence[str]) -> Calib
 
 def calibrator_digest(calibrator: Calibrator) -> str:
     """Name a fitted calibrator by what it does."""
-    return digest(calibrator.name, calibrator.get_params(), {name: getattr(calibrator, name) for name in calibrator.fitted})
+    return digest(
+        calibrator.name,
+        calibrator.get_params(),
+        {name: getattr(calibrator, name) for name in calibrator.fitted},
+    )
 
 
 def _default(run: Run) -> Calibrator:

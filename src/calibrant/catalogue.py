@@ -79,7 +79,8 @@ def _metrics() -> Rows:
     from calibrant.metrics.definitions import BETTER, definitions
 
     return [
-        {"name": name, "definition": text, "better": BETTER.get(name, "")} for name, text in definitions().items()
+        {"name": name, "definition": text, "better": BETTER.get(name, "")}
+        for name, text in definitions().items()
     ]
 
 

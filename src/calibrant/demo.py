@@ -46,17 +46,27 @@ class Size:
 
 FULL = Size(
     scenes=1000,
-    overrides={"ft": {"solver.steps": 60}, "flyp": {"solver.steps": 60}, "coop": {"solver.steps": 40, "solver.views": 2}},
+    overrides={
+        "ft": {"solver.steps": 60},
+        "flyp": {"solver.steps": 60},
+        "coop": {"solver.steps": 40, "solver.views": 2},
+    },
 )
 QUICK = Size(
     scenes=200,
-    overrides={"ft": {"solver.steps": 10}, "flyp": {"solver.steps": 10}, "coop": {"solver.steps": 10, "solver.views": 1}},
+    overrides={
+        "ft": {"solver.steps": 10},
+        "flyp": {"solver.steps": 10},
+        "coop": {"solver.steps": 10, "solver.views": 1},
+    },
     shifted=("sketch",),
     watched=20,
 )
 
 
-def demo(output: str | Path, *, quick: bool = False, model: str = "tiny", progress: bool = True) -> dict[str, Any]:
+def demo(
+    output: str | Path, *, quick: bool = False, model: str = "tiny", progress: bool = True
+) -> dict[str, Any]:
     """Tune, calibrate, predict and report; what is there from an earlier call is not done again.
 
     Args:
@@ -94,9 +104,13 @@ def demo(output: str | Path, *, quick: bool = False, model: str = "tiny", progre
                 run.predict(f"emoji/{other}", offline=True, progress=progress)
             calibrate(run, offline=True)
             runs.append(run)
-    page = report(runs, output / "report.html", command="calibrant demo --quick" if quick else "calibrant demo")
+    page = report(
+        runs, output / "report.html", command="calibrant demo --quick" if quick else "calibrant demo"
+    )
     tables = {
-        "Tuned on all classes: images like the training ones, and shifted ones": list(_rows(runs[: len(METHODS)])),
+        "Tuned on all classes: images like the training ones, and shifted ones": list(
+            _rows(runs[: len(METHODS)])
+        ),
         "Tuned on the base classes: base and new classes": list(_rows(runs[len(METHODS) :])),
     }
     return {"tables": tables, "report": page, "runs": [run.path for run in runs]}
@@ -104,7 +118,11 @@ def demo(output: str | Path, *, quick: bool = False, model: str = "tiny", progre
 
 def _rows(runs: list[Run]) -> Iterator[dict[str, Any]]:
     """One row for every set, method and calibrator, sets together."""
-    sets = list(dict.fromkeys(stored.about["data"] for stored in runs[0].predictions() if stored.about["split"] == "test"))
+    sets = list(
+        dict.fromkeys(
+            stored.about["data"] for stored in runs[0].predictions() if stored.about["split"] == "test"
+        )
+    )
     own = runs[0].record["data"]["name"]
     for name in sorted(sets, key=lambda one: (one != own, one)):
         for run in runs:

@@ -69,7 +69,11 @@ def evaluate(
 
 
 def measure(
-    stored: Predictions, calibrators: Mapping[str, Calibrator | None], *, bins: int = 15, by: str | None = None
+    stored: Predictions,
+    calibrators: Mapping[str, Calibrator | None],
+    *,
+    bins: int = 15,
+    by: str | None = None,
 ) -> list[dict[str, Any]]:
     """Measure one set of predictions with each of some calibrators.
 
@@ -90,10 +94,14 @@ def measure(
     from calibrant.metrics import by_group, summary_with_intervals
 
     if stored.labels is None:
-        raise InputError(f"{_about(stored, 'data') or 'the predictions'}: there are no labels, so nothing can be measured")
+        raise InputError(
+            f"{_about(stored, 'data') or 'the predictions'}: there are no labels, so nothing can be measured"
+        )
     inside = stored.labels >= 0
     if not inside.any():
-        raise InputError(f"{_about(stored, 'data') or 'the predictions'}: no sample belongs to one of the classes")
+        raise InputError(
+            f"{_about(stored, 'data') or 'the predictions'}: no sample belongs to one of the classes"
+        )
     chosen = stored.subset(inside)
     if by is not None and by not in chosen.columns:
         raise unknown("column of the predictions", by, chosen.columns)
@@ -137,10 +145,18 @@ def as_rows(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[di
     for one in results:
         if "groups" in one:
             title = f"{one['data']} by {one['by']}, calibrator {one['calibrator']}, worst first"
-            yield title, [
-                {one["by"]: group["group"], "n": group["n"], **_cells(group["measures"]), "note": group["note"]}
-                for group in one["groups"]
-            ]
+            yield (
+                title,
+                [
+                    {
+                        one["by"]: group["group"],
+                        "n": group["n"],
+                        **_cells(group["measures"]),
+                        "note": group["note"],
+                    }
+                    for group in one["groups"]
+                ],
+            )
 
 
 def explain_columns(definitions: Mapping[str, str]) -> str:
@@ -183,7 +199,9 @@ def _sources(
     elif data is not None:
         yield run.predict(data, split, offline=offline)
     else:
-        stored = [one for one in run.predictions() if _about(one, "split") == split and one.labels is not None]
+        stored = [
+            one for one in run.predictions() if _about(one, "split") == split and one.labels is not None
+        ]
         if not stored:
             raise InputError(f"{run.path} holds no predictions of a {split} split; name one with --data")
         yield from stored

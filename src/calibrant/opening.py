@@ -90,7 +90,9 @@ def shots_of(data: Data, shots: int | None, seed: int) -> EvaluationSet:
     from calibrant.data.splits import few_shot
 
     if "train" not in data.splits:
-        raise InputError(f"{data.name} has no training images, only {', '.join(data.splits)}; it cannot be tuned on")
+        raise InputError(
+            f"{data.name} has no training images, only {', '.join(data.splits)}; it cannot be tuned on"
+        )
     train = data.split("train")
     return train if shots is None else train.subset(few_shot(train.labels, shots, seed, train.classes))
 

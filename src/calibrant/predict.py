@@ -79,7 +79,9 @@ def predict(
     )
 
 
-def predict_for_run(run: Run, data: str | Data | EvaluationSet, split: str = "test", **options: Any) -> Predictions:
+def predict_for_run(
+    run: Run, data: str | Data | EvaluationSet, split: str = "test", **options: Any
+) -> Predictions:
     """Predict with a run and store the predictions in it, or read them if neither model nor data has changed.
 
     Args:
@@ -207,7 +209,10 @@ def _stream(
     shape = (len(chosen), len(chosen.classes))
     logits, zero_shot_logits = np.empty(shape, np.float32), np.empty(shape, np.float32)
     contents: list[str] = []
-    with torch.inference_mode(), progress_bar(f"{chosen.name} {chosen.split}", len(chosen), progress) as advance:
+    with (
+        torch.inference_mode(),
+        progress_bar(f"{chosen.name} {chosen.split}", len(chosen), progress) as advance,
+    ):
         for pixels, digests in _read_ahead(model, chosen, batch_size):
             rows = slice(len(contents), len(contents) + len(digests))
             logits[rows], zero_shot_logits[rows] = _logits(model, pixels, chosen.classes)

@@ -24,7 +24,7 @@ def progress_bar(what: str, total: int, wanted: bool) -> Iterator[Callable[[int]
         ...     advance(2)
     """
     if not wanted or not sys.stderr.isatty():
-        yield lambda steps: None
+        yield lambda _: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibrant.errors import InputError, unknown
-from calibrant.storage import atomic_write, digest, read_json, write_json
+from calibrant.naming import family, file_name
+from calibrant.storage import atomic_write, read_json, write_json
 
 if TYPE_CHECKING:
     from calibrant.calibration import Calibrator
@@ -60,7 +60,12 @@ class Run:
 
     @classmethod
     def create(
-        cls, path: str | Path, record: Mapping[str, Any], recipe: Mapping[str, Any], *, overwrite: bool = False
+        cls,
+        path: str | Path,
+        record: Mapping[str, Any],
+        recipe: Mapping[str, Any],
+        *,
+        overwrite: bool = False,
     ) -> Run:
         """Start a run in a new folder.
 
@@ -110,7 +115,9 @@ class Run:
         if not isinstance(record, dict) or not {"status", "model", "data", "method"} <= set(record):
             raise InputError(f"{path / 'run.json'} does not describe a run; was it edited?")
         if record.get("format") != FORMAT:
-            raise InputError(f"{path} has format {record.get('format')}, this version of Calibrant reads {FORMAT}")
+            raise InputError(
+                f"{path} has format {record.get('format')}, this version of Calibrant reads {FORMAT}"
+            )
         run = cls(path, record)
         if not run.complete and not unfinished:
             raise InputError(f"the run in {path} is half-written; finish it with: {run.cure}")
@@ -192,7 +199,10 @@ class Run:
 
     def write_manifest(self, rows: Sequence[Seen]) -> None:
         """Write which images the run was tuned ("train") and tried ("validation") on."""
-        with atomic_write(self.manifest_file) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        with (
+            atomic_write(self.manifest_file) as temporary,
+            open(temporary, "w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow(["id", "content", "split", "label"])
             writer.writerows([row.id, row.content, row.split, row.label] for row in rows)
@@ -201,7 +211,10 @@ class Run:
         """Read which images the run was tuned and tried on."""
         try:
             with open(self.manifest_file, newline="", encoding="utf-8") as file:
-                return [Seen(row["id"], row["content"], row["split"], row["label"]) for row in csv.DictReader(file)]
+                return [
+                    Seen(row["id"], row["content"], row["split"], row["label"])
+                    for row in csv.DictReader(file)
+                ]
         except (OSError, KeyError) as error:
             raise InputError(f"cannot read {self.manifest_file}: {error}") from error
 
@@ -224,7 +237,9 @@ class Run:
         Raises:
             InputError: if the log cannot be written.
         """
-        kept = [] if after is None else [row for row in self.read_log() if (row["stage"], row["step"]) <= after]
+        kept = (
+            [] if after is None else [row for row in self.read_log() if (row["stage"], row["step"]) <= after]
+        )
         with atomic_write(self.log_file) as temporary:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
         try:
@@ -293,7 +308,9 @@ class Run:
         if family(name) != family(own["name"]):
             return load_data(name)
         if own["options"] is None:
-            raise InputError(f"the run in {self.path} was tuned on {name} as a loaded data set; give that data set again")
+            raise InputError(
+                f"the run in {self.path} was tuned on {name} as a loaded data set; give that data set again"
+            )
         return load_data(name, **own["options"])
 
     @property
@@ -339,7 +356,9 @@ class Run:
 
         file = self.predictions_file(data, split)
         if not file.is_file():
-            known = sorted(path.name.removesuffix(".safetensors") for path in file.parent.glob("*.safetensors"))
+            known = sorted(
+                path.name.removesuffix(".safetensors") for path in file.parent.glob("*.safetensors")
+            )
             raise unknown("stored predictions", f"{file_name(data)}.{split}", known)
         return Predictions.load(file)
 
@@ -355,7 +374,9 @@ class Run:
         """Read the stored calibrators, by name."""
         from calibrant import calibration
 
-        return {file.stem: calibration.load(file) for file in sorted((self.path / "calibrators").glob("*.json"))}
+        return {
+            file.stem: calibration.load(file) for file in sorted((self.path / "calibrators").glob("*.json"))
+        }
 
     def calibrator(self, name: str) -> Calibrator:
         """Read one stored calibrator.
@@ -379,39 +400,10 @@ class Run:
         from calibrant.evaluate import NONE, measure
 
         calibrators = {NONE: None, **self.calibrators()}
-        labelled = (stored for stored in self.predictions() if stored.labels is not None and stored.labels.max() >= 0)
+        labelled = (
+            stored for stored in self.predictions() if stored.labels is not None and stored.labels.max() >= 0
+        )
         return [result for stored in labelled for result in measure(stored, calibrators)]
-
-
-def file_name(name: str) -> str:
-    """Turn the name of a data set into a part of a file name that every file system takes.
-
-    Args:
-        name: such as ``"emoji/new"`` or ``"folder:/images/my pets"``.
-
-    Returns:
-        Letters, digits, dots, underscores and hyphens; names that had to be changed carry a digest, so two names
-        never share a file.
-
-    Example:
-        >>> file_name("emoji/new"), file_name("folder:my pets")
-        ('emoji-new', 'my-pets-40358cf6')
-    """
-    if re.fullmatch(r"[a-z0-9_]+(/[a-z0-9_]+)*", name):
-        return name.replace("/", "-")
-    last = re.split(r"[/\\:]", name.rstrip("/\\"))[-1]
-    plain = re.sub(r"[^\w]+", "-", last).strip("-_")[:40]
-    return f"{plain or 'data'}-{digest(name)[:8]}"
-
-
-def family(name: str) -> str:
-    """Name what data sets have in common that are opened with the same options.
-
-    Example:
-        >>> family("emoji/sketch"), family("folder:my/pets#base")
-        ('emoji', 'folder:my/pets')
-    """
-    return name.partition("#")[0] if ":" in name else name.partition("/")[0]
 
 
 def _refuse_unless_replaceable(path: Path, overwrite: bool) -> None:
@@ -420,7 +412,9 @@ def _refuse_unless_replaceable(path: Path, overwrite: bool) -> None:
     if not overwrite:
         status = read_json(path / "run.json").get("status")
         state = "a half-written run" if status == TUNING else "a finished run"
-        raise InputError(f"{path} already holds {state}; add --resume to continue it or --overwrite to replace it")
+        raise InputError(
+            f"{path} already holds {state}; add --resume to continue it or --overwrite to replace it"
+        )
 
 
 def _whole_lines(file: Path) -> Iterator[dict[str, Any]]:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from calibrant import provenance
 from calibrant.cautions import before_tuning, noted_warnings
 from calibrant.errors import InputError, require
+from calibrant.naming import file_name
 from calibrant.opening import Opened, open_data, open_model, shots_of
 from calibrant.predict import contents_of
-from calibrant.runs import Run, Seen, file_name
+from calibrant.runs import Run, Seen
 from calibrant.watch import MOST, Watch
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _recipe(method: str, overrides: Mapping[str, Any] | None, profile: str | Non
 
     if profile is None:
         base = method.partition("+")[0]
-        profiles = next((row["profiles"] for row in list_recipes() if row["name"] == base), [])
+        profiles: list[str] = next((row["profiles"] for row in list_recipes() if row["name"] == base), [])
         profile = "tiny" if model == "tiny" and "tiny" in profiles else "published"
     return load_recipe(method, dict(overrides or {}), profile)
 
@@ -174,7 +175,12 @@ def _record(encoder: DualEncoder, opened: Opened, train: EvaluationSet, recipe: 
         "title": recipe.title,
         "profile": recipe.profile,
         "model": {**dict(encoder.about), "name": encoder.name, "fingerprint": encoder.fingerprint()},
-        "data": {**dict(data.about), "name": data.name, "options": opened.options, "fingerprint": train.fingerprint},
+        "data": {
+            **dict(data.about),
+            "name": data.name,
+            "options": opened.options,
+            "fingerprint": train.fingerprint,
+        },
         "counts": {"train": len(train), **counts},
         "classes": list(data.classes),
         "templates": list(data.templates),

@@ -63,7 +63,9 @@ class Watched:
         return right / len(self.chosen)
 
     def _batches(self) -> list[range]:
-        return [range(start, min(start + BATCH, len(self.chosen))) for start in range(0, len(self.chosen), BATCH)]
+        return [
+            range(start, min(start + BATCH, len(self.chosen))) for start in range(0, len(self.chosen), BATCH)
+        ]
 
     def _untouched(self, reference: Answers, number: int, rows: range) -> Tensor:
         if number == len(self._features):
@@ -146,7 +148,10 @@ class Watch:
         if (other := new_half(data.name)) is not None and options is not None:
             with contextlib.suppress(InputError):  # too few new classes to make a data set of
                 new = load_data(other, **options)
-        sets = [None if one is None or "validation" not in one.splits else one.split("validation") for one in (data, new)]
+        sets = [
+            None if one is None or "validation" not in one.splits else one.split("validation")
+            for one in (data, new)
+        ]
         return cls(*(None if one is None else Watched(some(one, seed, most)) for one in sets))
 
     def __call__(self, step: int, total: int, model: TunedModel) -> Mapping[str, float]:

@@ -36,7 +36,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "mini mödel"
     torch.manual_seed(0)
     preprocessing = {**read_json(FOLDER / "tiny.json")["preprocess_cfg"], "size": 32}
-    save_model(folder, build_network(MINI), preprocessing, {"architecture": MINI, "licence": "none", "source": "test"})
+    save_model(
+        folder,
+        build_network(MINI),
+        preprocessing,
+        {"architecture": MINI, "licence": "none", "source": "test"},
+    )
     return folder
 
 
@@ -103,5 +108,7 @@ def finished(model: Path, pictures: Path, tmp_path_factory: pytest.TempPathFacto
     os.environ.setdefault("CALIBRANT_CACHE", str(tmp_path_factory.mktemp("cache")))
     few_steps = {"solver.steps": 6, "solver.epochs": None, "solver.batch_size": 8, "solver.views": 1}
     folder = tmp_path_factory.mktemp("runs") / "fertiger läuf"
-    cb.tune(str(model), f"folder:{pictures}", "coop", shots=5, overrides=few_steps, output=folder, offline=True)
+    cb.tune(
+        str(model), f"folder:{pictures}", "coop", shots=5, overrides=few_steps, output=folder, offline=True
+    )
     return folder

@@ -30,7 +30,11 @@ def test_tuning_makes_a_whole_run(calibrant: Any, tune_words: list[str], tmp_pat
     names = ["log.jsonl", "manifest.csv", "predictions", "recipe.json", "run.json", "weights.safetensors"]
     assert sorted(path.name for path in run.path.iterdir()) == names
     manifest = run.read_manifest()
-    assert [sum(row.split == split for row in manifest) for split in ("train", "validation", "test")] == [15, 12, 0]
+    assert [sum(row.split == split for row in manifest) for split in ("train", "validation", "test")] == [
+        15,
+        12,
+        0,
+    ]
     log = run.read_log()
     assert [row["step"] for row in log] == [1, 2, 3, 4, 5, 6]
     assert {"accuracy", "zero_shot_accuracy", "done"} <= set(log[-1])
@@ -56,7 +60,9 @@ def test_an_existing_run_is_refused_resumed_or_replaced(calibrant: Any, tune_wor
     assert Path("run/weights.safetensors").read_bytes() != weights
 
 
-def test_a_killed_run_ends_as_if_nothing_had_happened(tune_words: list[str], calibrant: Any, tmp_path: Path) -> None:
+def test_a_killed_run_ends_as_if_nothing_had_happened(
+    tune_words: list[str], calibrant: Any, tmp_path: Path
+) -> None:
     words = [*tune_words, "--set", "solver.steps=400", "--save-every", "2"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "calibrant", *words, "--output", "killed"]
@@ -77,7 +83,9 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(tune_words: list[str], cal
     assert [row["step"] for row in resumed.read_log()] == list(range(1, 401))
 
 
-def test_ctrl_c_says_how_to_go_on(calibrant: Any, tune_words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_says_how_to_go_on(
+    calibrant: Any, tune_words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
@@ -150,7 +158,9 @@ def test_bad_folders_are_one_line(calibrant: Any, model: Path, pictures: Path, t
     assert "single class" in wrong(calibrant, "tune", model, f"folder:{copy}")
 
 
-def test_a_bad_image_can_be_skipped(calibrant: Any, tune_words: list[str], pictures: Path, tmp_path: Path) -> None:
+def test_a_bad_image_can_be_skipped(
+    calibrant: Any, tune_words: list[str], pictures: Path, tmp_path: Path
+) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(pictures, copy)
     (copy / "sky" / "bad.png").write_bytes(b"no image")
@@ -168,6 +178,8 @@ def test_a_checkpoint_of_another_architecture(calibrant: Any, model: Path, pictu
 
 def test_the_traceback_is_shown_on_request_only(calibrant: Any) -> None:
     assert "Traceback" not in calibrant("evaluate", "absent").output
-    result = CliRunner().invoke(__import__("calibrant.cli.main", fromlist=["app"]).app, ["evaluate", "absent", "--debug"])
+    result = CliRunner().invoke(
+        __import__("calibrant.cli.main", fromlist=["app"]).app, ["evaluate", "absent", "--debug"]
+    )
     assert result.exception is not None
     assert not isinstance(result.exception, SystemExit)

@@ -47,7 +47,9 @@ def test_predictions_say_what_the_model_says(run: Path, pictures: Path) -> None:
     assert not np.allclose(stored.logits, stored.zero_shot_logits)
 
 
-def test_stored_predictions_are_used_until_something_changes(calibrant: Any, run: Path, pictures: Path) -> None:
+def test_stored_predictions_are_used_until_something_changes(
+    calibrant: Any, run: Path, pictures: Path
+) -> None:
     file = Run.load(run).predictions_file(f"folder:{pictures}", "test")
     before = file.stat().st_mtime_ns
     assert calibrant("predict", run, f"folder:{pictures}").exit_code == 0
@@ -182,7 +184,13 @@ def test_classify_with_other_classes(calibrant: Any, run: Path, new_pictures: Pa
     assert added.exit_code == 0, added.output
     assert "has not been checked" in " ".join(added.stderr.split())
     row = json.loads(Path("a.jsonl").read_text(encoding="utf-8").splitlines()[0])
-    assert {row[f"answer{rank}"] for rank in ("", "_2", "_3", "_4", "_5")} == {"Füchsin", "olive green", "sky", "Bär", "dog"}
+    assert {row[f"answer{rank}"] for rank in ("", "_2", "_3", "_4", "_5")} == {
+        "Füchsin",
+        "olive green",
+        "sky",
+        "Bär",
+        "dog",
+    }
     assert calibrant(*words, "--to", "b.csv", "--classes", "cat, dog").exit_code == 0
     mixed = calibrant(*words, "--to", "b.csv", "--classes", "cat, fox")
     assert mixed.exit_code == 2

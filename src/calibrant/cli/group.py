@@ -87,7 +87,7 @@ def _stop(message: str, code: int) -> NoReturn:
 def _plain_warnings() -> Iterator[None]:
     """Show our own warnings as one line each; what other packages deprecate is not the user's concern."""
 
-    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         if issubclass(category, CalibrantWarning):
             print(f"calibrant: warning: {' '.join(str(message).split())}", file=sys.stderr)
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from calibrant.errors import InputError
 from calibrant.naming import file_name
-from calibrant.runs import COMPLETE, Run, Seen
+from calibrant.run_tables import Seen
+from calibrant.runs import COMPLETE, Run
 from calibrant.storage import read_json
 
 RECORD = {

@@ -5,19 +5,17 @@ This is the one place that knows the names of the files in it.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibrant.errors import InputError, unknown
 from calibrant.naming import family, file_name
-from calibrant.storage import atomic_write, read_json, write_json
+from calibrant.run_tables import Seen, open_rows, read_rows, read_seen, write_seen
+from calibrant.storage import read_json, write_json
 
 if TYPE_CHECKING:
     from calibrant.calibration import Calibrator
@@ -28,16 +26,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 TUNING, COMPLETE = "tuning", "complete"
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One line of a manifest: an image that this run was tuned or tried on."""
-
-    id: str
-    content: str
-    split: str
-    label: str
 
 
 class Run:
@@ -199,30 +187,15 @@ class Run:
 
     def write_manifest(self, rows: Sequence[Seen]) -> None:
         """Write which images the run was tuned ("train") and tried ("validation") on."""
-        with (
-            atomic_write(self.manifest_file) as temporary,
-            open(temporary, "w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(["id", "content", "split", "label"])
-            writer.writerows([row.id, row.content, row.split, row.label] for row in rows)
+        write_seen(self.manifest_file, rows)
 
     def read_manifest(self) -> list[Seen]:
         """Read which images the run was tuned and tried on."""
-        try:
-            with open(self.manifest_file, newline="", encoding="utf-8") as file:
-                return [
-                    Seen(row["id"], row["content"], row["split"], row["label"])
-                    for row in csv.DictReader(file)
-                ]
-        except (OSError, KeyError) as error:
-            raise InputError(f"cannot read {self.manifest_file}: {error}") from error
+        return read_seen(self.manifest_file)
 
     def read_log(self) -> list[dict[str, Any]]:
         """Read what was logged in tuning; a line that a crash cut in half is left out."""
-        if not self.log_file.is_file():
-            return []
-        return list(_whole_lines(self.log_file))
+        return read_rows(self.log_file)
 
     @contextmanager
     def open_log(self, after: tuple[int, int] | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
@@ -237,16 +210,8 @@ class Run:
         Raises:
             InputError: if the log cannot be written.
         """
-        kept = (
-            [] if after is None else [row for row in self.read_log() if (row["stage"], row["step"]) <= after]
-        )
-        with atomic_write(self.log_file) as temporary:
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-        try:
-            with open(self.log_file, "a", encoding="utf-8", buffering=1) as file:
-                yield lambda row: print(json.dumps(row), file=file)
-        except OSError as error:
-            raise InputError(f"cannot write {self.log_file}: {error.strerror or error}") from error
+        with open_rows(self.log_file, after) as write:
+            yield write
 
     def finish(self, tuned: TunedModel, seconds: float) -> None:
         """Store the tuned model, then mark the run as complete and drop its checkpoint.
@@ -415,14 +380,3 @@ def _refuse_unless_replaceable(path: Path, overwrite: bool) -> None:
         raise InputError(
             f"{path} already holds {state}; add --resume to continue it or --overwrite to replace it"
         )
-
-
-def _whole_lines(file: Path) -> Iterator[dict[str, Any]]:
-    with open(file, encoding="utf-8") as lines:
-        for line in lines:
-            if not line.endswith("\n"):
-                return
-            try:
-                yield json.loads(line)
-            except ValueError:
-                continue

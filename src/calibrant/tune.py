@@ -16,7 +16,8 @@ from calibrant.errors import InputError, require
 from calibrant.naming import file_name
 from calibrant.opening import Opened, open_data, open_model, shots_of
 from calibrant.predict import contents_of
-from calibrant.runs import Run, Seen
+from calibrant.run_tables import Seen
+from calibrant.runs import Run
 from calibrant.watch import MOST, Watch
 
 if TYPE_CHECKING:

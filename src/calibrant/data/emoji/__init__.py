@@ -1,4 +1,4 @@
-"""The embedded benchmark: the same things drawn by independent groups of designers, placed in procedural scenes."""
+"""The embedded benchmark: the same things drawn by independent designers, placed in procedural scenes."""
 
 from calibrant.data.emoji.load import Emoji, describe, load, names
 

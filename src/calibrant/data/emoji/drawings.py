@@ -29,7 +29,7 @@ SHIFT_STYLES = (*RENDITION_STYLES, *SKETCH_STYLES)
 
 @dataclass(frozen=True)
 class Concept:
-    """Something that is drawn: its plain name, its group and whether it is a class or kept out of pre-training."""
+    """Something that is drawn: its plain name, its group, and its role (a class, or held out)."""
 
     name: str
     group: str
@@ -54,8 +54,8 @@ def concepts() -> tuple[Concept, ...]:
 def split_of_styles(name: str, styles: Sequence[str]) -> dict[str, list[str]]:
     """Say which drawings of a concept are for training, validation and test.
 
-    One training-style drawing is kept for test and one for validation, rotating with the concept's place in the
-    alphabet, so that every style occurs in every split.
+    One training-style drawing is kept for test and one for validation, rotating with the concept's place in
+    the alphabet, so that every style occurs in every split.
 
     Args:
         name: a concept.
@@ -88,7 +88,7 @@ class Drawings:
     """All drawings of a pack, ready to be sampled at two resolutions.
 
     Args:
-        pixels: premultiplied RGBA as uint32, [K, CANVAS * CANVAS + (CANVAS / 2) ** 2]: full size, then half size.
+        pixels: premultiplied RGBA, full size and then half size, uint32 [K, CANVAS**2 + (CANVAS / 2)**2].
         place: (style, name) to position in `pixels`.
         styles: style to its licence, author and source.
     """
@@ -110,51 +110,74 @@ class Drawings:
         Raises:
             InputError: if the file is missing or damaged.
         """
-        from PIL import Image
-
-        rows, place, styles = [], {}, {}
+        tiles: list[npt.NDArray[np.uint8]] = []
+        place: dict[tuple[str, str], int] = {}
+        styles: dict[str, dict[str, Any]] = {}
         try:
             with zipfile.ZipFile(path) as pack:
                 for style, entry in json.loads(pack.read("index.json"))["styles"].items():
                     names = entry.pop("names")
-                    parts = sorted(n for n in pack.namelist() if n.startswith(f"{style}/"))
-                    sheet = np.concatenate(
-                        [np.asarray(Image.open(io.BytesIO(pack.read(part)))) for part in parts]
-                    )
-                    tiles = sheet.reshape(len(sheet) // CANVAS, CANVAS, -1, CANVAS, 4).swapaxes(1, 2)
-                    tiles = tiles.reshape(-1, CANVAS, CANVAS, 4)[: len(names)]
-                    start = len(place)
-                    place.update({(style, name): start + i for i, name in enumerate(names)})
-                    rows.append(tiles)
+                    place.update({(style, name): len(place) + i for i, name in enumerate(names)})
+                    tiles.append(_tiles(pack, style, len(names)))
                     styles[style] = entry
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise InputError(f"cannot read the drawings in {path}: {error}") from error
-        return cls(_two_resolutions(np.concatenate(rows)), place, styles)
+        return cls(_two_resolutions(np.concatenate(tiles)), place, styles)
 
     def of(self, style: str, name: str) -> int:
-        """Find the position of a drawing."""
+        """Find a drawing.
+
+        Args:
+            style: a style of the pack.
+            name: a concept.
+
+        Returns:
+            Its position in `pixels`.
+
+        Raises:
+            InputError: if the style has no such drawing.
+        """
         try:
             return self.place[style, name]
         except KeyError:
             raise unknown("drawing", f"{style}/{name}", (f"{s}/{n}" for s, n in self.place)) from None
 
     def styles_of(self, name: str, among: Sequence[str]) -> list[str]:
-        """List the styles, in the order given, that have a concept."""
+        """List the styles that have a concept.
+
+        Args:
+            name: a concept.
+            among: styles to look for.
+
+        Returns:
+            Those of them that have it, in the order given.
+        """
         return [style for style in among if (style, name) in self.place]
 
 
+def _tiles(pack: zipfile.ZipFile, style: str, count: int) -> npt.NDArray[np.uint8]:
+    """Cut the sheets of one style into drawings, uint8 [count, CANVAS, CANVAS, 4]."""
+    from PIL import Image
+
+    parts = sorted(name for name in pack.namelist() if name.startswith(f"{style}/"))
+    sheet = np.concatenate([np.asarray(Image.open(io.BytesIO(pack.read(part)))) for part in parts])
+    rows = sheet.reshape(len(sheet) // CANVAS, CANVAS, -1, CANVAS, 4)
+    return rows.swapaxes(1, 2).reshape(-1, CANVAS, CANVAS, 4)[:count]
+
+
 def _two_resolutions(tiles: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
-    half = (
-        tiles.reshape(len(tiles), CANVAS // 2, 2, CANVAS // 2, 2, 4)
-        .astype(np.uint16)
-        .sum((2, 4), dtype=np.uint16)
-    )
+    """Put every drawing and its half-sized version into one row of pixels, uint32 [K, ...]."""
+    count, side = len(tiles), CANVAS // 2
+    half = tiles.reshape(count, side, 2, side, 2, 4).astype(np.uint16).sum((2, 4), dtype=np.uint16)
     half = ((half + 2) // 4).astype(np.uint8)
-    flat = [np.ascontiguousarray(t).reshape(len(tiles), -1).view(np.uint32) for t in (tiles, half)]
-    return np.concatenate(flat, axis=1)
+    return np.concatenate([t.reshape(count, -1).view(np.uint32) for t in (tiles, half)], axis=1)
 
 
 @cache
 def embedded() -> Drawings:
-    """Read the drawings of the package, once."""
+    """Read the drawings of the package, once.
+
+    Returns:
+        The classes and held-out concepts in all eight styles.
+    """
     return Drawings.read(PACK)

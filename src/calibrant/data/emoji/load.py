@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from calibrant.data.corruptions import CORRUPTIONS, corrupt
-from calibrant.data.emoji.backgrounds import FAMILIES, SIDE
+from calibrant.data.emoji.backgrounds import FAMILIES
 from calibrant.data.emoji.drawings import PACK, embedded
 from calibrant.data.emoji.draws import Draws
+from calibrant.data.emoji.rendering import SEED, PackedMasks, corruption_of, stored_scenes
 from calibrant.data.emoji.sampling import UNKNOWN_KINDS, Casting, cast, label_space
-from calibrant.data.emoji.scenes import render
 from calibrant.data.emoji.suites import Suite, half, suites
 from calibrant.data.evaluation_set import EvaluationSet
 from calibrant.data.labelled_files import manifest_rows
 from calibrant.errors import InputError, unknown
-from calibrant.storage import atomic_write, cache_folder, digest
+from calibrant.storage import cache_folder, digest
 
-SEED = 0
 # Counts up whenever the renderer changes what a scene looks like, so that no cache serves old pixels
 RENDERER = 1
-CHUNK = 64
 ABOUT = {
     "source": "drawings of eight icon sets, see NOTICE; scenes are procedural",
     "licence": "Apache-2.0, CC-BY-4.0 and MIT drawings; attribution in NOTICE",
@@ -35,25 +32,12 @@ ABOUT = {
 
 
 @dataclass(frozen=True)
-class PackedMasks:
-    """Object masks, eight pixels a byte, uint8 [N, 512]."""
-
-    packed: npt.NDArray[np.uint8]
-
-    def __len__(self) -> int:
-        return len(self.packed)
-
-    def __getitem__(self, index: int) -> npt.NDArray[np.bool_]:
-        return np.unpackbits(self.packed[index]).reshape(SIDE, SIDE).astype(bool)
-
-
-@dataclass(frozen=True)
 class Emoji:
     """One evaluation set of `emoji` with its splits.
 
     Args:
         suite: what it shows.
-        scenes: at most this many scenes of each evaluation split; None for all. Training scenes are never cut.
+        scenes: at most this many scenes of validation and test; None for all. Training scenes are never cut.
     """
 
     suite: Suite
@@ -61,26 +45,32 @@ class Emoji:
 
     @property
     def name(self) -> str:
+        """What `load_data` calls it."""
         return self.suite.name
 
     @property
     def classes(self) -> list[str]:
+        """Display names of the label space."""
         return [concept.name for concept in label_space(self.suite, self.splits[-1], embedded())]
 
     @property
     def templates(self) -> list[str]:
+        """The class prompt with ``{}`` for the name."""
         return [self.suite.template]
 
     @property
     def words(self) -> Mapping[str, tuple[str, ...]]:
+        """No synonyms: every class stands for itself."""
         return {}
 
     @property
     def about(self) -> Mapping[str, Any]:
+        """Source, licence, limits, and what the set shows."""
         return {**ABOUT, "what": self.suite.what}
 
     @property
     def splits(self) -> tuple[str, ...]:
+        """Which of train, validation and test exist."""
         return tuple(self.suite.scenes)
 
     def split(self, which: str) -> EvaluationSet:
@@ -93,17 +83,21 @@ class Emoji:
             The evaluation set; its unit of independence is the drawing.
 
         Raises:
-            InputError: if the set has no such split.
+            InputError: if the set has no such split, or the rendered scenes cannot be stored.
         """
         if which not in self.suite.scenes:
             raise unknown(f"split of {self.name}", which, self.splits)
         count = self.suite.scenes[which]
         if self.scenes is not None and which != "train":
             count = min(count, self.scenes)
-        return _evaluation_set(self.suite.name, which, count)
+        return _evaluation_set(self.suite.name, which, count, cache_folder() / "emoji")
 
     def manifest(self) -> list[dict[str, str]]:
-        """List every scene: rows with the keys path, content, split and label."""
+        """List every scene.
+
+        Returns:
+            Rows with the keys path, content, split and label.
+        """
         return manifest_rows(self.split(which) for which in self.splits)
 
 
@@ -119,34 +113,38 @@ def load(name: str, scenes: int | None = None, **options: Any) -> Emoji:
         The set with its splits.
 
     Raises:
-        InputError: for an unknown name or option.
+        InputError: for an unknown name or option, or fewer scenes than one.
 
     Example:
         >>> load("emoji/animals").classes[:3]
-        ['ant', 'baby chick', 'bat']
+        ['ant', 'bat', 'bear']
     """
     if options:
         raise unknown("option of emoji", next(iter(options)), ["scenes"])
     if scenes is not None and scenes < 1:
         raise InputError(f"scenes must be at least 1, not {scenes}")
-    known = suites()
-    if name not in known:
-        raise unknown("data", name, known)
-    return Emoji(known[name], scenes)
+    if name not in suites():
+        raise unknown("data", name, suites())
+    return Emoji(suites()[name], scenes)
 
 
 def names() -> list[str]:
-    """List the evaluation sets."""
+    """List the evaluation sets.
+
+    Returns:
+        Names that `load` knows.
+    """
     return list(suites())
 
 
 def describe() -> list[dict[str, Any]]:
-    """Describe the evaluation sets for `list_data`."""
-    rows = []
-    for suite in suites().values():
-        about = {key: ABOUT[key] for key in ("licence", "source", "limits")}
-        rows.append({"name": suite.name, "what": suite.what, **about})
-    return rows
+    """Describe the evaluation sets for `list_data`.
+
+    Returns:
+        Rows with the keys ``name``, ``what``, ``licence``, ``source`` and ``limits``.
+    """
+    about = {key: ABOUT[key] for key in ("licence", "source", "limits")}
+    return [{"name": suite.name, "what": suite.what, **about} for suite in suites().values()]
 
 
 @cache
@@ -155,37 +153,44 @@ def _pack_digest() -> str:
 
 
 @cache
-def _evaluation_set(name: str, split: str, count: int) -> EvaluationSet:
-    suite = suites()[name]
-    drawings, indices = embedded(), np.arange(count)
+def _evaluation_set(name: str, split: str, count: int, folder: Path) -> EvaluationSet:
+    suite, drawings, indices = suites()[name], embedded(), np.arange(count)
     stream = f"{name} {split}"
     casting = cast(suite, split, drawings, Draws(stream, indices, SEED), indices)
-    key = digest(_pack_digest(), RENDERER, name, split, count, SEED)
-    images, packed = _rendered(suite, stream, casting, key)
     classes = [concept.name for concept in label_space(suite, split, drawings)]
+    fingerprint = _fingerprint(suite, stream, casting, classes)
+    records = stored_scenes(folder / f"{fingerprint}.npy", suite, stream, casting, drawings)
     return EvaluationSet(
         name=name,
         split=split,
-        images=images,
-        labels=casting.labels.astype(np.int64),
+        images=records["image"],
+        labels=casting.labels,
         classes=classes,
         templates=[suite.template],
         ids=[f"{name}/{split}/{i:05d}" for i in indices],
-        columns=_columns(suite, split, casting, packed, classes, indices),
-        masks=PackedMasks(packed),
+        columns=_columns(suite, split, casting, records["mask"], classes),
+        masks=PackedMasks(records["mask"]),
         unit="drawing",
-        fingerprint=key,
+        fingerprint=fingerprint,
         about={**ABOUT, "what": suite.what},
     )
 
 
-def _columns(suite: Suite, split: str, casting: Casting, packed: npt.NDArray[np.uint8], classes: list[str],
-             indices: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:  # fmt: skip
-    empty = casting.names == ""
+def _fingerprint(suite: Suite, stream: str, casting: Casting, classes: list[str]) -> str:
+    """Name everything that decides the pixels, labels and classes of a split."""
+    scenes = casting.labels, casting.drawing, casting.distractor, casting.family
+    return digest(_pack_digest(), RENDERER, SEED, stream, asdict(suite.look), suite.filling, classes, *scenes)
+
+
+def _columns(
+    suite: Suite, split: str, casting: Casting, packed: npt.NDArray[np.uint8], classes: list[str]
+) -> dict[str, npt.NDArray[Any]]:
+    """Describe every scene."""
+    indices = np.arange(len(casting.labels))
+    # A scene without a drawing is a unit of its own
     alone = np.array([f"scene {i}" for i in indices])
     columns: dict[str, npt.NDArray[Any]] = {
-        # A scene without a drawing is a unit of its own
-        "drawing": np.where(empty, alone, casting.names),
+        "drawing": np.where(casting.names == "", alone, casting.names),
         "style": np.array([name.partition("/")[0] for name in casting.names]),
         "background": np.array(FAMILIES)[casting.family],
         "object_area": np.bitwise_count(packed).sum(1).astype(np.int64),
@@ -198,72 +203,7 @@ def _columns(suite: Suite, split: str, casting: Casting, packed: npt.NDArray[np.
         base = {concept.name for concept in half(suite, "base").classes()}
         columns["half"] = np.array(["base" if classes[label] in base else "new" for label in casting.labels])
     if suite.filling == "corrupted":
-        columns["corruption"] = np.array([CORRUPTIONS[i % 15] for i in indices])
-        columns["severity"] = indices // 15 % 5 + 1
+        columns["corruption"], columns["severity"] = corruption_of(indices)
     if suite.filling == "unknown":
-        columns["kind"] = np.array([UNKNOWN_KINDS[i % len(UNKNOWN_KINDS)] for i in indices])
+        columns["kind"] = np.array(UNKNOWN_KINDS)[indices % len(UNKNOWN_KINDS)]
     return columns
-
-
-def _rendered(
-    suite: Suite, stream: str, casting: Casting, key: str
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Map the images uint8 [N, 64, 64, 3] and packed masks uint8 [N, 512], rendering them if they are not there."""
-    folder = cache_folder() / "emoji"
-    files = folder / f"{key}.images.npy", folder / f"{key}.masks.npy"
-    if not all(file.exists() for file in files):
-        images, masks = render_all(suite, stream, casting)
-        for file, array in zip(files, (images, masks), strict=True):
-            with atomic_write(file) as temporary, open(temporary, "wb") as opened:
-                np.save(opened, array)
-    images, masks = (np.load(file, mmap_mode="r") for file in files)
-    return images, masks
-
-
-def render_all(
-    suite: Suite, stream: str, casting: Casting
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Render the scenes of a casting in threads.
-
-    Args:
-        suite: the evaluation set.
-        stream: the name of the random numbers.
-        casting: what the N scenes show.
-
-    Returns:
-        Images, uint8 [N, 64, 64, 3], and packed masks, uint8 [N, 512].
-    """
-    count = len(casting.labels)
-    images, masks = np.empty((count, SIDE, SIDE, 3), np.uint8), np.empty((count, SIDE * SIDE // 8), np.uint8)
-    pixels = embedded().pixels
-
-    def chunk(start: int) -> None:
-        part = slice(start, min(start + CHUNK, count))
-        draws = Draws(stream, np.arange(part.start, part.stop), SEED)
-        made = render(
-            pixels, casting.drawing[part], casting.distractor[part], casting.family[part], suite.look, draws
-        )
-        images[part] = _damaged(suite, made.images, draws, part.start)
-        masks[part] = np.packbits(made.masks.reshape(len(made.masks), -1), axis=1)
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(chunk, range(0, count, CHUNK)))
-    return images, masks
-
-
-def _damaged(suite: Suite, images: npt.NDArray[np.uint8], draws: Draws, start: int) -> npt.NDArray[np.uint8]:
-    if suite.filling == "corrupted":
-        places = range(start, start + len(images))
-        return np.stack(
-            [
-                corrupt(x, CORRUPTIONS[i % 15], i // 15 % 5 + 1, seed=i)
-                for x, i in zip(images, places, strict=True)
-            ]
-        )
-    if suite.filling == "unknown":
-        noise = (
-            (draws.pixels("static", SIDE * SIDE * 3) >> np.uint32(24)).astype(np.uint8).reshape(images.shape)
-        )
-        kind = np.arange(start, start + len(images)) % len(UNKNOWN_KINDS)
-        return np.where((kind == UNKNOWN_KINDS.index("noise"))[:, None, None, None], noise, images)
-    return images

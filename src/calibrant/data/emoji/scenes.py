@@ -5,24 +5,14 @@ Geometry and compositing use integers only, so that labels, masks and boxes are 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from calibrant.data.emoji.backgrounds import SIDE, backgrounds
-from calibrant.data.emoji.drawings import CANVAS
-from calibrant.data.emoji.draws import Draws
-
-TURN = 1024
-"""Angles are counted in 1024ths of a full turn."""
-
-_SINE = np.array([round(16384 * math.sin(2 * math.pi * i / TURN)) for i in range(TURN)], np.int32)
-_HALF = CANVAS * CANVAS
-_Y, _X = ((2 * axis + 1).astype(np.int32) for axis in np.mgrid[:SIDE, :SIDE])
-
-I64 = npt.NDArray[np.int64]
+from calibrant.data.emoji.backgrounds import SIDE, Planes, backgrounds
+from calibrant.data.emoji.draws import Draws, Int64s
+from calibrant.data.emoji.placement import TURN, place
 
 
 @dataclass(frozen=True)
@@ -59,79 +49,23 @@ class Scenes:
     images: npt.NDArray[np.uint8]
     masks: npt.NDArray[np.bool_]
 
-    def boxes(self) -> I64:
-        """Find the tight boxes (left, top, right, bottom; right and bottom exclusive), int64 [N, 4]; zeros where empty."""
-        rows, columns = self.masks.any(2), self.masks.any(1)
-        box = np.stack(
-            [
-                columns.argmax(1),
-                rows.argmax(1),
-                SIDE - columns[:, ::-1].argmax(1),
-                SIDE - rows[:, ::-1].argmax(1),
-            ],
-            axis=1,
-        )
-        return np.where(rows.any(1)[:, None], box, 0)
+    def boxes(self) -> Int64s:
+        """Find the tight boxes around the masks.
 
-
-def place(
-    pixels: npt.NDArray[np.uint32], drawing: I64, size: I64, angle: I64, centre: I64, mirror: I64
-) -> npt.NDArray[np.int32]:
-    """Rotate, scale and shift drawings into the image plane.
-
-    Args:
-        pixels: drawings at two resolutions, uint32 [K, ...], premultiplied RGBA.
-        drawing: which of them, int64 [N].
-        size: side of the drawing in the image, in pixels, int64 [N].
-        angle: rotation in 1024ths of a turn, int64 [N].
-        centre: (x, y) of the drawing's centre in half pixels, int64 [N, 2].
-        mirror: 1 to mirror, else 0, int64 [N].
-
-    Returns:
-        Premultiplied RGBA, int32 [N, 64, 64, 4] in 0..255.
-    """
-    half_size = size <= CANVAS * 5 // 8
-    side = np.where(half_size, CANVAS // 2, CANVAS).astype(np.int32)[:, None, None]
-    cosine, sine = (_SINE[(angle + quarter) % TURN][:, None, None] for quarter in (TURN // 4, 0))
-    dx, dy = _X - centre[:, :1, None].astype(np.int32), _Y - centre[:, 1:, None].astype(np.int32)
-    # 1/512 pixel in the image plane; then 1/256 pixel of the drawing
-    step = ((side << 8) // size.astype(np.int32)[:, None, None]).astype(np.int32)
-    u = (((cosine * dx + sine * dy) >> 6) * step) >> 9
-    v = (((cosine * dy - sine * dx) >> 6) * step) >> 9
-    u = np.where(mirror[:, None, None] == 1, -u, u)
-    limit = (side << 8) - 257
-    u, v = (np.clip(w + (side << 7) - 128, 0, limit) for w in (u, v))
-    first = drawing[:, None, None] * pixels.shape[1] + np.where(half_size, _HALF, 0)[:, None, None]
-    at = first + (v >> 8) * side + (u >> 8)
-    return _interpolate(pixels.reshape(-1), at, side, u & 255, v & 255)
-
-
-def _interpolate(flat: npt.NDArray[np.uint32], at: I64, side: npt.NDArray[np.int32], fu: npt.NDArray[np.int32],
-                 fv: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:  # fmt: skip
-    """Mix four neighbours in integers, two channels at a time: the bytes 0 and 2, and 1 and 3, of each pixel."""
-    weights = ((256 - fu) * (256 - fv), fu * (256 - fv), (256 - fu) * fv, fu * fv)
-    corners = (0, 1, side, side + 1)
-    out = np.zeros((*at.shape, 4), np.int32)
-    low = np.zeros(at.shape, np.uint64)
-    high = np.zeros(at.shape, np.uint64)
-    for corner, weight in zip(corners, weights, strict=True):
-        texel = flat[at + corner].astype(np.uint64)
-        w = weight.astype(np.uint64)
-        # bytes 0 and 1, then 2 and 3, spread to 32-bit lanes so that byte * 65536 cannot spill over
-        low += ((texel & np.uint64(0xFF)) | ((texel & np.uint64(0xFF00)) << np.uint64(24))) * w
-        high += (
-            ((texel >> np.uint64(16)) & np.uint64(0xFF)) | ((texel >> np.uint64(24)) << np.uint64(32))
-        ) * w
-    for channel, (lane, shift) in enumerate(((low, 16), (low, 48), (high, 16), (high, 48))):
-        out[..., channel] = ((lane >> np.uint64(shift)) & np.uint64(0xFF)).astype(np.int32)
-    return out
+        Returns:
+            (left, top, right, bottom) with right and bottom exclusive, int64 [N, 4]; zeros for an empty mask.
+        """
+        columns, rows = np.any(self.masks, axis=1), np.any(self.masks, axis=2)
+        first, last = ([axis[:, ::way].argmax(1) for axis in (columns, rows)] for way in (1, -1))
+        box = np.stack([*first, *(SIDE - back for back in last)], axis=1)
+        return np.where(columns.any(axis=1, keepdims=True), box, 0)
 
 
 def render(
     pixels: npt.NDArray[np.uint32],
-    drawing: I64,
-    distractor: I64,
-    family: I64,
+    drawing: Int64s,
+    distractor: Int64s,
+    family: Int64s,
     look: Look,
     draws: Draws,
     ink: npt.NDArray[np.int32] | None = None,
@@ -144,55 +78,96 @@ def render(
         distractor: the second drawing of each scene where `look` asks for one, int64 [N].
         family: background family, int64 [N].
         look: the distribution of the scenes.
-        draws: the random numbers of the N samples.
+        draws: the random numbers of the N scenes.
         ink: colour that replaces the colours of a drawing, int32 [N, 3]; negative keeps them; None keeps all.
 
     Returns:
         Images and exact object masks.
+
+    Example:
+        >>> from calibrant.data.emoji.drawings import embedded
+        >>> violin, plain = np.array([embedded().of("noto", "violin")]), np.array([0])
+        >>> draws = Draws("a", np.arange(1), 0)
+        >>> scenes = render(embedded().pixels, violin, violin, plain, Look(), draws)
+        >>> scenes.images.shape, scenes.boxes().shape
+        ((1, 64, 64, 3), (1, 4))
     """
-    canvas = backgrounds(draws, family, look.background).astype(np.int32)
+    canvas = backgrounds(draws, family, look.background)
     second = draws.chance("distractor", look.distractor)
-    front = second & draws.chance("in front", look.hidden)
-    hidden = np.zeros((len(drawing), SIDE, SIDE), np.int32)
-    _draw_second(canvas, hidden, second & ~front, pixels, distractor, look, draws)
+    in_front = second & draws.chance("in front", look.hidden)
+    behind = second & ~in_front
+    under = _add_second(canvas, behind, pixels, distractor, look, draws)
+    layer = _object(pixels, drawing, look, draws)
+    if ink is not None:
+        _colour(layer, ink)
+    _cover(canvas, layer)
+    over = _add_second(canvas, in_front, pixels, distractor, look, draws)
+    masks = layer[3] >= 128
+    # The second drawing's area never counts as object, not even where the object stands in front of it
+    masks[behind] &= under < 128
+    masks[in_front] &= over < 128
+    return Scenes(_photograph(canvas, look, draws), masks)
+
+
+def _object(pixels: npt.NDArray[np.uint32], drawing: Int64s, look: Look, draws: Draws) -> Planes:
+    """Place the object of each scene; nothing where there is none."""
     size = draws.between("size", *look.size)
     slack = np.maximum(2 * SIDE - 2 * size + 4 * size * look.out_of_frame // 100, 2)
     centre = np.stack([SIDE - slack // 2 + draws(f"centre {axis}", slack + 1) for axis in "xy"], axis=1)
     angle = draws.between("angle", -look.turn, look.turn) % TURN
     mirror = draws.chance("mirror", look.mirror).astype(np.int64)
     layer = place(pixels, np.maximum(drawing, 0), size, angle, centre, mirror)
-    layer[drawing < 0] = 0
-    if ink is not None:
-        coloured = ink[:, None, None] * layer[..., 3:] // 255
-        layer[..., :3] = np.where(ink[:, None, None] >= 0, coloured, layer[..., :3])
-    canvas[:] = layer[..., :3] + canvas * (255 - layer[..., 3:]) // 255
-    _draw_second(canvas, hidden, front, pixels, distractor, look, draws)
-    masks = (layer[..., 3] >= 128) & (hidden < 128)
-    return Scenes(_photograph(canvas, look, draws), masks)
+    layer[:, drawing < 0] = 0
+    return layer
 
 
-def _draw_second(canvas: npt.NDArray[np.int32], hidden: npt.NDArray[np.int32], chosen: npt.NDArray[np.bool_],
-                 pixels: npt.NDArray[np.uint32], distractor: I64, look: Look, draws: Draws) -> None:  # fmt: skip
-    """Draw the second drawing of the chosen scenes into the canvas, and note what it hides."""
-    if not chosen.any():
-        return
+def _add_second(
+    canvas: Planes,
+    chosen: npt.NDArray[np.bool_],
+    pixels: npt.NDArray[np.uint32],
+    distractor: Int64s,
+    look: Look,
+    draws: Draws,
+) -> npt.NDArray[np.uint16]:
+    """Draw the second drawing into the M chosen scenes, in place; give its alpha, uint16 [M, 64, 64]."""
     some = draws.of(chosen)
     size = some.between("second size", 16, 34)
     centre = np.stack([some.between(f"second centre {axis}", 8, 2 * SIDE - 8) for axis in "xy"], axis=1)
     angle = some.between("second angle", -look.turn, look.turn) % TURN
     layer = place(pixels, distractor[chosen], size, angle, centre, np.zeros(len(size), np.int64))
-    canvas[chosen] = layer[..., :3] + canvas[chosen] * (255 - layer[..., 3:]) // 255
-    hidden[chosen] = layer[..., 3]
+    part = canvas[:, chosen]
+    _cover(part, layer)
+    canvas[:, chosen] = part
+    alpha: npt.NDArray[np.uint16] = layer[3]
+    return alpha
 
 
-def _photograph(canvas: npt.NDArray[np.int32], look: Look, draws: Draws) -> npt.NDArray[np.uint8]:
-    """Change brightness and add noise with a triangular distribution."""
+def _cover(canvas: Planes, layer: Planes) -> None:
+    """Lay a premultiplied layer over the canvas, in place."""
+    canvas *= 255 - layer[3]
+    canvas //= 255
+    canvas += layer[:3]
+
+
+def _colour(layer: Planes, ink: npt.NDArray[np.int32]) -> None:
+    """Replace the colours of the drawings by those inks that are not negative, in place."""
+    for plane, colour in zip(layer[:3], ink.T, strict=True):
+        inked = colour >= 0
+        plane[inked] = colour[inked].astype(np.uint16)[:, None, None] * layer[3][inked] // 255
+
+
+def _photograph(canvas: Planes, look: Look, draws: Draws) -> npt.NDArray[np.uint8]:
+    """Change brightness and add noise with a triangular distribution, uint8 [N, 64, 64, 3]."""
     light = 256 + draws.between("light", -look.light, look.light).astype(np.int32) * 256 // 100
     noise = draws.pixels("noise", SIDE * SIDE).reshape(-1, SIDE, SIDE)
     amplitude = draws.between("noise amplitude", 0, look.noise).astype(np.int32)[:, None, None]
-    out = np.empty(canvas.shape, np.uint8)
-    for channel in range(3):
-        bits = (noise >> np.uint32(10 * channel)).astype(np.int32)
-        grain = ((bits & 31) + ((bits >> 5) & 31) - 31) * amplitude // 31
-        out[..., channel] = np.clip((canvas[..., channel] * light[:, None, None] >> 8) + grain, 0, 255)
+    out = np.empty((*canvas.shape[1:], 3), np.uint8)
+    for channel, plane in enumerate(canvas):
+        bits = (noise >> np.uint32(10 * channel)).view(np.int32)
+        grain = (bits & 31) + (bits >> 5 & 31)
+        grain -= 31
+        grain *= amplitude
+        grain //= 31
+        grain += plane * light[:, None, None] >> 8
+        out[..., channel] = np.clip(grain, 0, 255, out=grain)
     return out

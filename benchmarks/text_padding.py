@@ -20,9 +20,7 @@ from calibrant.models.preprocessing import Preprocessing
 def encoder(architecture: str) -> OpenClipEncoder:
     config = open_clip.get_model_config(architecture)
     tokenizer = open_clip.get_tokenizer(architecture)
-    return OpenClipEncoder(
-        build_network(config), tokenizer, Preprocessing(), architecture, {"architecture": config}
-    )
+    return OpenClipEncoder(build_network(config), tokenizer, Preprocessing(), architecture, {"architecture": config})
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:

@@ -110,9 +110,7 @@ class IconSet:
 def read_emoji(modules: Path) -> list[tuple[str, str, str]]:
     """Read (emoji, Unicode name, group) of everything that is neither a person nor a flag."""
     table = json.loads((modules / "unicode-emoji-json" / "data-by-emoji.json").read_text(encoding="utf-8"))
-    return [
-        (emoji, row["name"], row["group"]) for emoji, row in table.items() if row["group"] not in NOT_OBJECTS
-    ]
+    return [(emoji, row["name"], row["group"]) for emoji, row in table.items() if row["group"] not in NOT_OBJECTS]
 
 
 def read_classes() -> list[dict[str, str]]:
@@ -143,9 +141,7 @@ def write_pack(path: Path, drawings: dict[str, dict[str, np.ndarray]], about: di
         pack.writestr(zipfile.ZipInfo("index.json"), json.dumps(index, ensure_ascii=False, indent=1))
 
 
-def benchmark_drawings(
-    sets: dict[str, IconSet], emoji: list[tuple[str, str, str]]
-) -> dict[str, dict[str, np.ndarray]]:
+def benchmark_drawings(sets: dict[str, IconSet], emoji: list[tuple[str, str, str]]) -> dict[str, dict[str, np.ndarray]]:
     """Render the classes and held-out concepts in every style of the benchmark."""
     by_name = {name: symbol for symbol, name, _ in emoji}
     out: dict[str, dict[str, np.ndarray]] = {style: {} for style in (*TRAINING_STYLES, *SHIFT_STYLES)}
@@ -207,9 +203,7 @@ def read_sets(modules: Path, names: Iterable[str]) -> dict[str, IconSet]:
 def benchmark(modules: Modules) -> None:
     """Render the drawings that the package ships."""
     sets = read_sets(modules, (*TRAINING_STYLES, *SHIFT_STYLES))
-    write_pack(
-        PACK, benchmark_drawings(sets, read_emoji(modules)), {name: s.licence for name, s in sets.items()}
-    )
+    write_pack(PACK, benchmark_drawings(sets, read_emoji(modules)), {name: s.licence for name, s in sets.items()})
     print(f"{PACK.name}: {PACK.stat().st_size / 1e6:.1f} MB")
 
 

@@ -86,9 +86,7 @@ def test_the_metadata_names_the_version_the_command_and_a_core_without_torch(whe
 
 def test_every_packaged_asset_has_a_licence_entry(wheel: zipfile.ZipFile) -> None:
     patterns = [pattern for entry in notice_entries() for pattern in entry["Files"].split(", ")]
-    assets = [
-        name for name in wheel.namelist() if ".dist-info/" not in name and Path(name).suffix not in OURS
-    ]
+    assets = [name for name in wheel.namelist() if ".dist-info/" not in name and Path(name).suffix not in OURS]
     missing = [name for name in assets if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
     assert not missing, f"add these to NOTICE: {missing}"
 

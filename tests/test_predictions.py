@@ -82,18 +82,14 @@ def test_the_bytes_of_the_file_are_stable_and_hold_no_pickle(tmp_path):
 
 
 def test_views_that_are_not_contiguous_are_written_as_seen(tmp_path):
-    Predictions(logits=LOGITS.T.copy().T[:, ::-1], columns={"g": np.arange(8)[::2]}).save(
-        tmp_path / "p.safetensors"
-    )
+    Predictions(logits=LOGITS.T.copy().T[:, ::-1], columns={"g": np.arange(8)[::2]}).save(tmp_path / "p.safetensors")
     back = Predictions.load(tmp_path / "p.safetensors")
     np.testing.assert_array_equal(back.logits, LOGITS[:, ::-1])
     np.testing.assert_array_equal(back.columns["g"], [0, 2, 4, 6])
 
 
 def test_types_are_settled_once():
-    predictions = Predictions(
-        logits=LOGITS.astype(np.float16), labels=np.array([0.0, 1, 2, 0]), ids=[1, 2, 3, 4]
-    )
+    predictions = Predictions(logits=LOGITS.astype(np.float16), labels=np.array([0.0, 1, 2, 0]), ids=[1, 2, 3, 4])
     assert predictions.logits.dtype == np.float32
     assert predictions.labels.dtype == np.int64
     assert predictions.classes == ["0", "1", "2"]
@@ -432,9 +428,7 @@ def test_a_newer_format_is_refused(tmp_path):
 
 
 def test_other_endings_are_refused(tmp_path):
-    with pytest.raises(
-        InputError, match=r"predictions are read from \.safetensors, \.npz, \.parquet, \.csv files"
-    ):
+    with pytest.raises(InputError, match=r"predictions are read from \.safetensors, \.npz, \.parquet, \.csv files"):
         read_predictions(tmp_path / "p.pkl")
 
 

@@ -20,9 +20,7 @@ DOWNLOADED = "ViT-B-32/laion2b_s34b_b79k"
 
 
 def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(
-        rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 def commands() -> list[object]:
@@ -51,9 +49,7 @@ def run_python(code: str, folder: Path) -> None:
     # the packaged model stands in for the one that would have to be downloaded
     command = [sys.executable, "-c", code.replace(DOWNLOADED, "tiny")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
-    )
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
 
 

@@ -44,9 +44,7 @@ def test_a_finished_run_comes_back_as_it_was(folder: Path) -> None:
 
 def test_a_half_written_run_is_named_with_its_cure(folder: Path) -> None:
     Run.create(folder, RECORD, {})
-    with pytest.raises(
-        InputError, match=r"half-written; finish it with: calibrant tune tiny folder:pets .* --resume"
-    ):
+    with pytest.raises(InputError, match=r"half-written; finish it with: calibrant tune tiny folder:pets .* --resume"):
         Run.load(folder)
     assert Run.load(folder, unfinished=True).status == "tuning"
 

@@ -44,17 +44,13 @@ def image_features(encoder: DualEncoder, chosen: EvaluationSet, batch: int = 128
     for start in range(0, len(chosen), batch):
         stop = min(start + batch, len(chosen))
         parts.append(
-            encoder.encode_image(
-                torch.stack([encoder.test_transform(chosen.images[i]) for i in range(start, stop)])
-            )
+            encoder.encode_image(torch.stack([encoder.test_transform(chosen.images[i]) for i in range(start, stop)]))
         )
     return torch.cat(parts).numpy()
 
 
 @torch.inference_mode()
-def zero_shot(
-    encoder: DualEncoder, chosen: EvaluationSet
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+def zero_shot(encoder: DualEncoder, chosen: EvaluationSet) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
     """Zero-shot probabilities [N, C] with the model's own logit scale, and the image features."""
     features = image_features(encoder, chosen)
     texts = text_classifier(encoder, chosen.classes, chosen.templates).numpy()
@@ -142,8 +138,6 @@ def card(nouns_file: Path, to: Path) -> Measured:
     write_json(to, {"sets": measured.sets, "figures": measured.figures})
     for row in measured.sets:
         accuracy, ece = row["accuracy"], row["ece_debiased"]
-        print(
-            f"{row['set']:18} n {row['n']} chance {row['chance']:.4f} accuracy {accuracy} debiased ECE {ece}"
-        )
+        print(f"{row['set']:18} n {row['n']} chance {row['chance']:.4f} accuracy {accuracy} debiased ECE {ece}")
     print(measured.figures)
     return measured

@@ -11,13 +11,9 @@ from safetensors.torch import load_file, save_file
 from calibrant.storage import atomic_write
 
 
-def save_checkpoint(
-    path: Path, model: torch.nn.Module, optimizers: list[torch.optim.Optimizer], step: int
-) -> None:
+def save_checkpoint(path: Path, model: torch.nn.Module, optimizers: list[torch.optim.Optimizer], step: int) -> None:
     """Write model, optimizer states and step to `path` with the suffix .safetensors."""
-    tensors: dict[str, torch.Tensor] = {
-        f"model.{k}": v.contiguous().clone() for k, v in model.state_dict().items()
-    }
+    tensors: dict[str, torch.Tensor] = {f"model.{k}": v.contiguous().clone() for k, v in model.state_dict().items()}
     for number, optimizer in enumerate(optimizers):
         for index, state in optimizer.state_dict()["state"].items():
             for key, value in state.items():

@@ -24,11 +24,7 @@ def tower(file: Path, keep: str) -> dict[str, torch.Tensor]:
     """Read the tensors of one tower from a checkpoint; `keep` is ``"visual"`` or ``"text"``."""
     with safe_open(file, "pt") as opened:
         names = [name.removeprefix("model.") for name in opened.keys() if name.startswith("model.")]  # noqa: SIM118
-        chosen = [
-            name
-            for name in names
-            if name.startswith("visual.") == (keep == "visual") and name != "logit_scale"
-        ]
+        chosen = [name for name in names if name.startswith("visual.") == (keep == "visual") and name != "logit_scale"]
         return {name: opened.get_tensor(f"model.{name}") for name in chosen}
 
 
@@ -59,9 +55,7 @@ def export(folder: Path) -> float:
     images, labels, classes = validation_scenes(4000)
     with torch.inference_mode():
         parts = np.array_split(images, 20)
-        features = normalize(
-            torch.cat([model.visual(pixels(part, PHASES[-1].side)) for part in parts]), dim=1
-        )
+        features = normalize(torch.cat([model.visual(pixels(part, PHASES[-1].side)) for part in parts]), dim=1)
         cosines = (features @ class_texts(model, classes).T).numpy()
     scale = 1 / TemperatureScaling().fit(cosines, labels).temperature_
     state["logit_scale"] = torch.tensor(np.log(scale))

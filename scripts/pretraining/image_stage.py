@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
@@ -20,14 +21,14 @@ from calibrant.data.emoji.drawings import TRAINING_STYLES, concepts, embedded, s
 from calibrant.data.emoji.draws import Draws
 from calibrant.data.emoji.scenes import Look, render
 
+from . import pool as pools
 from .checkpoint import load_checkpoint, save_checkpoint
 from .drawing_features import COMPONENTS, drawing_features
 from .model import build
-from .pool import Pool, vary
 from .text_space import EMBED_DIM, TextSpace, sentence_embeddings
 
 T = TypeVar("T")
-BATCH = 256
+BATCH = 128
 SIGHT_WEIGHT = 4.0
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]
@@ -46,7 +47,7 @@ class Phase:
     steps: int
 
 
-PHASES = (Phase(32, 2400), Phase(48, 600), Phase(64, 300))
+PHASES = (Phase(32, 4600), Phase(48, 1800), Phase(64, 1000))
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,13 @@ class Targets:
     sights: torch.Tensor
 
 
-def pixels(images: np.ndarray, side: int, generator: torch.Generator | None = None) -> torch.Tensor:
-    """Turn scenes, uint8 [N, 64, 64, 3], into normalised input, float [N, 3, side, side]."""
+def pixels(images: np.ndarray, side: int, vary: Callable[[torch.Tensor], torch.Tensor] | None = None) -> torch.Tensor:
+    """Turn scenes, uint8 [N, 64, 64, 3], into normalised input, float [N, 3, side, side], varied on the way."""
     x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     if side < x.shape[-1]:
         x = interpolate(x, size=(side, side), mode="bilinear", antialias=True)
-    if generator is not None:
-        x = vary(x, generator)
+    if vary is not None:
+        x = vary(x)
     return (x - MEAN) / STD
 
 
@@ -144,6 +145,11 @@ def loss_terms(model: nn.Module, images: torch.Tensor, drawing: torch.Tensor, to
     }
 
 
+def hardness(step: int, total: int) -> float:
+    """The first quarter is easy: large drawings in the middle of quiet scenes. The last third is as hard as it gets."""
+    return min(1.0, max(0.0, (step / total - 1 / 4) / (5 / 12)))
+
+
 def ahead(make: Callable[[int], T], start: int) -> Iterator[T]:
     """Yield make(start), make(start + 1), ..., each made in a thread while the last one is used."""
     with ThreadPoolExecutor(1) as pool:
@@ -153,7 +159,7 @@ def ahead(make: Callable[[int], T], start: int) -> Iterator[T]:
             yield ready
 
 
-def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, peak: float = 1.5e-3) -> bool:
+def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, peak: float = 1e-3) -> bool:
     """Run one slice of the image stage and keep a checkpoint.
 
     Args:
@@ -168,7 +174,7 @@ def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, pe
     """
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)
-    pool, model = Pool(pool_file), build()
+    pool, model = pools.Pool(pool_file), build()
     model.sight = nn.Linear(EMBED_DIM, COMPONENTS)
     with torch.no_grad():
         model.logit_scale.fill_(np.log(25.0))
@@ -183,12 +189,13 @@ def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, pe
         optimizer = torch.optim.AdamW(decay_groups(model), lr=0.0, betas=(0.9, 0.98))
         path = folder / f"image-{phase.side}"
         start = load_checkpoint(path, model, [optimizer])
-        scenes = ahead(lambda s: pool.scenes(seed, s, BATCH, min(1.0, s / (0.5 * total))), done + start)
+        scenes = ahead(lambda s: pool.scenes(seed, s, BATCH, hardness(s, total)), done + start)
         for step in range(start, phase.steps):
             whole = done + step
             rate = peak * min(1.0, (step + 1) / 100) * max(0.02, 0.5 + 0.5 * np.cos(np.pi * whole / total))
             shown, drawing = next(scenes)
-            batch = pixels(shown, phase.side, torch.Generator().manual_seed(seed + whole))
+            draw = torch.Generator().manual_seed(seed + whole)
+            batch = pixels(shown, phase.side, partial(pools.vary, hardness=hardness(whole, total), generator=draw))
             terms = loss_terms(model, batch, torch.from_numpy(drawing), to)
             _update(optimizer, terms["names"] + terms["sight"], rate)
             spent = (time.monotonic() - began) / 60
@@ -196,7 +203,7 @@ def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, pe
                 said = ", ".join(f"{name} {term.item():.3f}" for name, term in terms.items())
                 print(f"{phase.side} px step {step} of {phase.steps}: {said}, {spent:.1f} min", flush=True)
             last = spent > minutes or step + 1 == phase.steps
-            if step % 150 == 149 or last:
+            if step % 300 == 299 or last:
                 save_checkpoint(path, model, [optimizer], step + 1)
                 right = accuracy(model, images, labels, class_texts, phase.side)
                 print(f"{phase.side} px step {step + 1}: validation top-1 {right:.3f}", flush=True)

@@ -40,9 +40,7 @@ class Pool:
             ["icon" if style not in EMOJI_SETS else "class" if name in classes else "emoji"
              for style, name in zip(styles, names, strict=True)]
         )  # fmt: skip
-        self.cumulative = np.cumsum(
-            sum((kind == k) * share / max((kind == k).sum(), 1) for k, share in SHARES.items())
-        )
+        self.cumulative = np.cumsum(sum((kind == k) * share / max((kind == k).sum(), 1) for k, share in SHARES.items()))
 
     def scenes(
         self, seed: int, step: int, count: int, hardness: float
@@ -61,17 +59,18 @@ class Pool:
         draws = Draws("pre-training", np.arange(count) + step * count, seed)
         drawing, distractor = (self._draw(draws, purpose) for purpose in ("drawing", "distractor drawing"))
         family = np.where(
-            draws.chance("quiet", round(60 - 40 * hardness)),
+            draws.chance("quiet", round(100 - 80 * hardness)),
             draws("quiet family", 2),
             draws("family", len(FAMILIES)),
         )
         look = Look(
-            size=(round(44 - 22 * hardness), 62),
-            turn=round(30 + 25 * hardness),
+            size=(round(57 - 35 * hardness), 62),
+            turn=round(55 * hardness),
+            mirror=round(50 * min(1.0, 2 * hardness)),
             distractor=round(25 * hardness),
             hidden=20,
-            noise=round(6 + 10 * hardness),
-            light=25,
+            noise=round(4 + 12 * hardness),
+            light=round(10 + 15 * hardness),
             background=(30, 255),
             out_of_frame=round(10 * hardness),
         )
@@ -85,17 +84,18 @@ class Pool:
         return np.searchsorted(self.cumulative / self.cumulative[-1], share, side="right").astype(np.int64)
 
 
-def vary(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def vary(images: torch.Tensor, hardness: float, generator: torch.Generator) -> torch.Tensor:
     """Change the colours of some scenes, so that shape counts: greyscale, swapped channels, outlines, negatives.
 
     Args:
         images: float [N, 3, H, W] in 0..1.
+        hardness: 0 changes none, 1 changes 43 % of them.
         generator: the draws of this step.
 
     Returns:
         The varied images, float [N, 3, H, W] in 0..1.
     """
-    draw = torch.rand(len(images), generator=generator)
+    draw = torch.rand(len(images), generator=generator) / max(hardness, 1e-6)
     out = images.clone()
     grey = images.mean(1, keepdim=True).expand_as(images)
     out[draw < 0.15] = grey[draw < 0.15]

@@ -54,9 +54,7 @@ class Prompts:
         tokenizer = SimpleTokenizer()
         self.begin, self.end = [tokenizer.sot_token_id], [tokenizer.eot_token_id]
         self.nouns = [tokenizer.encode(noun) for noun in nouns]
-        self.templates = [
-            tuple(tokenizer.encode(part) for part in template.split("{}")) for template in TEMPLATES
-        ]
+        self.templates = [tuple(tokenizer.encode(part) for part in template.split("{}")) for template in TEMPLATES]
 
     def row(self, noun: int, form: int | None) -> list[int]:
         """Put a noun into a template, or leave it bare (`form` None); token ids."""
@@ -96,14 +94,8 @@ def train_text(nouns: list[str], folder: Path, *, steps: int, seed: int, minutes
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)
     model, prompts = build(), Prompts(nouns)
-    model.token_embedding.sparse = (
-        True  # only the rows in use move; the table is larger than the rest of the model
-    )
-    tower = [
-        p
-        for n, p in model.named_parameters()
-        if not n.startswith(("visual.", "token_embedding", "logit_scale"))
-    ]
+    model.token_embedding.sparse = True  # only the rows in use move; the table is larger than the rest of the model
+    tower = [p for n, p in model.named_parameters() if not n.startswith(("visual.", "token_embedding", "logit_scale"))]
     table = torch.optim.SparseAdam([model.token_embedding.weight], lr=1e-3, betas=(0.9, 0.99))
     rest = torch.optim.AdamW(tower, lr=0.0, weight_decay=0.01, betas=(0.9, 0.98))
     start = load_checkpoint(folder / "text", model, [table, rest])

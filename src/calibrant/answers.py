@@ -122,9 +122,7 @@ class JsonLinesTable:
                 except ValueError:
                     row = None
                 if not isinstance(row, dict) or "file" not in row:
-                    raise InputError(
-                        f"{self.path}, line {number}: not a row that classify wrote; choose another file"
-                    )
+                    raise InputError(f"{self.path}, line {number}: not a row that classify wrote; choose another file")
                 yield row
 
     def append(self, rows: Sequence[Row]) -> None:

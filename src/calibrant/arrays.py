@@ -67,14 +67,10 @@ def as_floats(value: Any, name: str, shape: tuple[int | None, ...]) -> Array:
     array = as_array(value, name)
     if array.dtype.kind not in "iuf":
         raise InputError(f"{name} must be numbers, not {array.dtype} values")
-    if array.ndim != len(shape) or any(
-        want not in (None, have) for want, have in zip(shape, array.shape, strict=True)
-    ):
+    if array.ndim != len(shape) or any(want not in (None, have) for want, have in zip(shape, array.shape, strict=True)):
         wanted = ", ".join("any" if want is None else str(want) for want in shape)
         raise InputError(f"{name} must have shape [{wanted}], not {list(array.shape)}")
-    array = array.astype(
-        {"f2": np.float32, "f4": np.float32}.get(array.dtype.str[1:], np.float64), copy=False
-    )
+    array = array.astype({"f2": np.float32, "f4": np.float32}.get(array.dtype.str[1:], np.float64), copy=False)
     # one sum instead of one flag per value: a NaN or an infinity anywhere makes it non-finite
     with np.errstate(over="ignore", invalid="ignore"):
         suspicious = not np.isfinite(array.sum(dtype=np.float64))
@@ -108,9 +104,7 @@ def as_matrix(value: Any, name: str) -> Array:
     if array.shape[0] == 0:
         raise InputError(f"{name} are empty: there is no sample to work on")
     if array.shape[1] < 2:
-        raise InputError(
-            f"{name} need at least two classes, not {array.shape[1]}; one score s is the columns 0 and s"
-        )
+        raise InputError(f"{name} need at least two classes, not {array.shape[1]}; one score s is the columns 0 and s")
     return as_floats(array, name, (None, None))
 
 
@@ -147,9 +141,7 @@ def as_labels(value: Any, samples: int, classes: int, *, none_of_them: bool = Fa
     if len(outside):
         row = outside[0]
         hint = "; -1 means none of the classes, which cannot be scored" if array[row] == -1 else ""
-        raise InputError(
-            f"label {array[row]} in row {row} is outside the class list (0 to {classes - 1}){hint}"
-        )
+        raise InputError(f"label {array[row]} in row {row} is outside the class list (0 to {classes - 1}){hint}")
     return array.astype(np.int64, copy=False)
 
 

@@ -78,10 +78,7 @@ def _calibrators() -> Rows:
 def _metrics() -> Rows:
     from calibrant.metrics.definitions import BETTER, definitions
 
-    return [
-        {"name": name, "definition": text, "better": BETTER.get(name, "")}
-        for name, text in definitions().items()
-    ]
+    return [{"name": name, "definition": text, "better": BETTER.get(name, "")} for name, text in definitions().items()]
 
 
 KINDS: dict[str, Callable[[], Rows]] = {

@@ -80,9 +80,7 @@ def classify(
     return counts
 
 
-def class_list(
-    tuned: Sequence[str], classes: str | Sequence[str] | None, add: str | Sequence[str] | None
-) -> list[str]:
+def class_list(tuned: Sequence[str], classes: str | Sequence[str] | None, add: str | Sequence[str] | None) -> list[str]:
     """Build the class list to choose from.
 
     Args:

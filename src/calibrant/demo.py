@@ -64,9 +64,7 @@ QUICK = Size(
 )
 
 
-def demo(
-    output: str | Path, *, quick: bool = False, model: str = "tiny", progress: bool = True
-) -> dict[str, Any]:
+def demo(output: str | Path, *, quick: bool = False, model: str = "tiny", progress: bool = True) -> dict[str, Any]:
     """Tune, calibrate, predict and report; what is there from an earlier call is not done again.
 
     Args:
@@ -104,13 +102,9 @@ def demo(
                 run.predict(f"emoji/{other}", offline=True, progress=progress)
             calibrate(run, offline=True)
             runs.append(run)
-    page = report(
-        runs, output / "report.html", command="calibrant demo --quick" if quick else "calibrant demo"
-    )
+    page = report(runs, output / "report.html", command="calibrant demo --quick" if quick else "calibrant demo")
     tables = {
-        "Tuned on all classes: images like the training ones, and shifted ones": list(
-            _rows(runs[: len(METHODS)])
-        ),
+        "Tuned on all classes: images like the training ones, and shifted ones": list(_rows(runs[: len(METHODS)])),
         "Tuned on the base classes: base and new classes": list(_rows(runs[len(METHODS) :])),
     }
     return {"tables": tables, "report": page, "runs": [run.path for run in runs]}
@@ -119,9 +113,7 @@ def demo(
 def _rows(runs: list[Run]) -> Iterator[dict[str, Any]]:
     """One row for every set, method and calibrator, sets together."""
     sets = list(
-        dict.fromkeys(
-            stored.about["data"] for stored in runs[0].predictions() if stored.about["split"] == "test"
-        )
+        dict.fromkeys(stored.about["data"] for stored in runs[0].predictions() if stored.about["split"] == "test")
     )
     own = runs[0].record["data"]["name"]
     for name in sorted(sets, key=lambda one: (one != own, one)):

@@ -99,9 +99,7 @@ def measure(
         )
     inside = stored.labels >= 0
     if not inside.any():
-        raise InputError(
-            f"{_about(stored, 'data') or 'the predictions'}: no sample belongs to one of the classes"
-        )
+        raise InputError(f"{_about(stored, 'data') or 'the predictions'}: no sample belongs to one of the classes")
     chosen = stored.subset(inside)
     if by is not None and by not in chosen.columns:
         raise unknown("column of the predictions", by, chosen.columns)
@@ -187,9 +185,7 @@ def _run(source: str | Path | Run) -> Run | None:
     return Run.load(source) if Path(source).is_dir() else None
 
 
-def _sources(
-    run: Run | None, source: Any, data: str | None, split: str, offline: bool
-) -> Iterator[Predictions]:
+def _sources(run: Run | None, source: Any, data: str | None, split: str, offline: bool) -> Iterator[Predictions]:
     from calibrant.predictions import read_predictions
 
     if run is None:
@@ -199,9 +195,7 @@ def _sources(
     elif data is not None:
         yield run.predict(data, split, offline=offline)
     else:
-        stored = [
-            one for one in run.predictions() if _about(one, "split") == split and one.labels is not None
-        ]
+        stored = [one for one in run.predictions() if _about(one, "split") == split and one.labels is not None]
         if not stored:
             raise InputError(f"{run.path} holds no predictions of a {split} split; name one with --data")
         yield from stored

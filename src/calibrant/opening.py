@@ -26,9 +26,7 @@ class Opened:
     options: dict[str, Any] | None
 
 
-def open_model(
-    model: str | DualEncoder, *, checkpoint: str | Path | None = None, offline: bool = False
-) -> DualEncoder:
+def open_model(model: str | DualEncoder, *, checkpoint: str | Path | None = None, offline: bool = False) -> DualEncoder:
     """Load a model, unless it is one.
 
     Args:
@@ -90,9 +88,7 @@ def shots_of(data: Data, shots: int | None, seed: int) -> EvaluationSet:
     from calibrant.data.splits import few_shot
 
     if "train" not in data.splits:
-        raise InputError(
-            f"{data.name} has no training images, only {', '.join(data.splits)}; it cannot be tuned on"
-        )
+        raise InputError(f"{data.name} has no training images, only {', '.join(data.splits)}; it cannot be tuned on")
     train = data.split("train")
     return train if shots is None else train.subset(few_shot(train.labels, shots, seed, train.classes))
 

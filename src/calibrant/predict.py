@@ -60,14 +60,14 @@ def predict(
 
     tuned = model.tuned_model(offline=offline) if isinstance(model, Run) else model
     chosen = _evaluation_set(data, split)
-    logits, zero_shot_logits, contents = _stream(tuned, chosen, batch_size, progress)
+    logits, zero_shot_logits = _stream(tuned, chosen, batch_size, progress)
     return Predictions(
         logits=logits,
         zero_shot_logits=zero_shot_logits,
         labels=chosen.labels,
         classes=list(chosen.classes),
         ids=list(chosen.ids),
-        columns={**chosen.columns, CONTENT: np.array(contents)},
+        columns={**chosen.columns, CONTENT: np.array(contents_of(chosen))},
         about={
             **_about_set(chosen),
             "templates": list(tuned.templates),
@@ -79,9 +79,7 @@ def predict(
     )
 
 
-def predict_for_run(
-    run: Run, data: str | Data | EvaluationSet, split: str = "test", **options: Any
-) -> Predictions:
+def predict_for_run(run: Run, data: str | Data | EvaluationSet, split: str = "test", **options: Any) -> Predictions:
     """Predict with a run and store the predictions in it, or read them if neither model nor data has changed.
 
     Args:
@@ -145,11 +143,14 @@ def answer(model: TunedModel, images: Sequence[Pixels], names: Sequence[str]) ->
     """
     import torch
 
+    tower = model.parameterization
     with torch.inference_mode():
-        tuned, zero_shot = _logits(model, _prepare(model, images), names)
-    return Predictions(
-        logits=tuned, zero_shot_logits=zero_shot, classes=list(names), **_text_side(model, list(names))
-    )
+        pixels = _prepare(model, images)
+        before = model.zero_shot.image_features(pixels)
+        # an image tower that tuning left alone need not run twice
+        after = model.image_features(pixels) if tower.trains_image_tower else tower.adapt(before)
+        tuned, zero_shot = _logits(model, before, after, names)
+    return Predictions(logits=tuned, zero_shot_logits=zero_shot, classes=list(names), **_text_side(model, list(names)))
 
 
 def contents_of(chosen: EvaluationSet) -> list[str]:
@@ -203,32 +204,39 @@ def _evaluation_set(data: str | Data | EvaluationSet, split: str) -> EvaluationS
 
 def _stream(
     model: TunedModel, chosen: EvaluationSet, batch_size: int, progress: bool
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], list[str]]:
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Compute tuned and zero-shot logits; what the untouched image tower sees is computed once for all runs."""
     import torch
 
-    shape = (len(chosen), len(chosen.classes))
+    from calibrant.models.feature_cache import FeatureCache
+
+    shape, title = (len(chosen), len(chosen.classes)), f"{chosen.name} {chosen.split}"
     logits, zero_shot_logits = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    contents: list[str] = []
-    with (
-        torch.inference_mode(),
-        progress_bar(f"{chosen.name} {chosen.split}", len(chosen), progress) as advance,
-    ):
-        for pixels, digests in _read_ahead(model, chosen, batch_size):
-            rows = slice(len(contents), len(contents) + len(digests))
-            logits[rows], zero_shot_logits[rows] = _logits(model, pixels, chosen.classes)
-            contents += digests
-            advance(len(digests))
-    return logits, zero_shot_logits, contents
+    tower = model.parameterization
+    with progress_bar(f"{title}, zero-shot", len(chosen), progress) as advance:
+        done = [0]
+
+        def show(count: int, _: int) -> None:
+            advance(count - done[0])
+            done[0] = count
+
+        reference = FeatureCache().features(model.zero_shot.encoder, chosen, batch=batch_size, progress=show)
+    images = _read_ahead(model, chosen, batch_size) if tower.trains_image_tower else None
+    with torch.inference_mode(), progress_bar(title, len(chosen), progress) as advance:
+        for start in range(0, len(chosen), batch_size):
+            rows = slice(start, min(start + batch_size, len(chosen)))
+            before = torch.from_numpy(np.array(reference[rows])).to(model.encoder.log_logit_scale.device)
+            after = tower.adapt(before) if images is None else model.image_features(next(images))
+            logits[rows], zero_shot_logits[rows] = _logits(model, before, after, chosen.classes)
+            advance(rows.stop - rows.start)
+    return logits, zero_shot_logits
 
 
-def _read_ahead(
-    model: TunedModel, chosen: EvaluationSet, batch_size: int
-) -> Iterator[tuple[Tensor, list[str]]]:
+def _read_ahead(model: TunedModel, chosen: EvaluationSet, batch_size: int) -> Iterator[Tensor]:
     """Read the next batch while the model works on this one."""
 
-    def read(start: int) -> tuple[Tensor, list[str]]:
-        images = [chosen.images[i] for i in range(start, min(start + batch_size, len(chosen)))]
-        return _prepare(model, images), [digest(image) for image in images]
+    def read(start: int) -> Tensor:
+        return _prepare(model, [chosen.images[i] for i in range(start, min(start + batch_size, len(chosen)))])
 
     with ThreadPoolExecutor(max_workers=1) as reader:
         starts = range(0, len(chosen), batch_size)
@@ -247,12 +255,8 @@ def _prepare(model: TunedModel, images: Sequence[Pixels]) -> Tensor:
 
 
 def _logits(
-    model: TunedModel, pixels: Tensor, names: Sequence[str]
+    model: TunedModel, before: Tensor, after: Tensor, names: Sequence[str]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    before = model.zero_shot.image_features(pixels)
-    # an image tower that tuning left alone need not run twice
-    tower = model.parameterization
-    after = model.image_features(pixels) if tower.trains_image_tower else tower.adapt(before)
     tuned, zero_shot = model.logits(after, names), model.zero_shot.logits(before, names)
     return tuned.float().cpu().numpy(), zero_shot.float().cpu().numpy()
 

@@ -65,8 +65,4 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         ['torch 2.13 -> 2.14']
     """
     names = sorted({**before, **after})
-    return [
-        f"{name} {before.get(name)} -> {after.get(name)}"
-        for name in names
-        if before.get(name) != after.get(name)
-    ]
+    return [f"{name} {before.get(name)} -> {after.get(name)}" for name in names if before.get(name) != after.get(name)]

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from calibrant.predictions import Predictions
 
 
-def report(
-    runs: Sequence[str | Path | Run], to: str | Path | None = None, *, command: str | None = None
-) -> Path:
+def report(runs: Sequence[str | Path | Run], to: str | Path | None = None, *, command: str | None = None) -> Path:
     """Write one self-contained page about one or more runs.
 
     Args:
@@ -39,9 +37,7 @@ def report(
     if not opened:
         raise InputError("name at least one run to report on")
     page = opened[0].report_file if to is None else Path(to)
-    written = command or " ".join(
-        ["calibrant report", *(f"'{run.path}'" for run in opened), f"--to '{page}'"]
-    )
+    written = command or " ".join(["calibrant report", *(f"'{run.path}'" for run in opened), f"--to '{page}'"])
     write_report([results(run, [written]) for run in opened], page)
     return page
 
@@ -62,9 +58,7 @@ def results(run: Run, commands: Sequence[str] = ()) -> RunResults:
     record = run.record
     sets = [_set_result(run, stored) for stored in run.predictions() if _is_reported(stored)]
     if not sets:
-        raise InputError(
-            f"{run.path} holds no predictions of a test set; run: calibrant predict '{run.path}' DATA"
-        )
+        raise InputError(f"{run.path} holds no predictions of a test set; run: calibrant predict '{run.path}' DATA")
     order: dict[Kind, int] = {"id": 0, "ood": 1, "new": 2}
     sets.sort(key=lambda one: (order[one.kind], one.name))
     return RunResults(
@@ -83,9 +77,7 @@ def results(run: Run, commands: Sequence[str] = ()) -> RunResults:
 
 
 def _is_reported(stored: Predictions) -> bool:
-    return (
-        stored.about.get("split") == "test" and stored.labels is not None and bool((stored.labels >= 0).any())
-    )
+    return stored.about.get("split") == "test" and stored.labels is not None and bool((stored.labels >= 0).any())
 
 
 def _set_result(run: Run, stored: Predictions) -> SetResult:
@@ -93,9 +85,7 @@ def _set_result(run: Run, stored: Predictions) -> SetResult:
     stored = stored.subset(stored.labels >= 0)
     assert stored.labels is not None
     unit = stored.about.get("unit")
-    tables = {
-        name: calibrator(stored) for name, calibrator in run.calibrators().items() if name != UNCALIBRATED
-    }
+    tables = {name: calibrator(stored) for name, calibrator in run.calibrators().items() if name != UNCALIBRATED}
     about = stored.about.get("data_about", {})
     return SetResult(
         name=stored.about["data"],
@@ -123,9 +113,7 @@ def _zero_shot(stored: Predictions) -> npt.NDArray[np.float64] | None:
     return None if stored.zero_shot_logits is None else softmax(stored.zero_shot_logits)
 
 
-def _image_source(
-    run: Run, stored: Predictions
-) -> Callable[[Sequence[str]], list[npt.NDArray[np.uint8]]] | None:
+def _image_source(run: Run, stored: Predictions) -> Callable[[Sequence[str]], list[npt.NDArray[np.uint8]]] | None:
     """Look images up by id in the data set, which is opened when the first one is asked for."""
     name, split = str(stored.about["data"]), str(stored.about["split"])
     kind, _, place = name.partition(":")

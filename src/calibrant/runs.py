@@ -103,9 +103,7 @@ class Run:
         if not isinstance(record, dict) or not {"status", "model", "data", "method"} <= set(record):
             raise InputError(f"{path / 'run.json'} does not describe a run; was it edited?")
         if record.get("format") != FORMAT:
-            raise InputError(
-                f"{path} has format {record.get('format')}, this version of Calibrant reads {FORMAT}"
-            )
+            raise InputError(f"{path} has format {record.get('format')}, this version of Calibrant reads {FORMAT}")
         run = cls(path, record)
         if not run.complete and not unfinished:
             raise InputError(f"the run in {path} is half-written; finish it with: {run.cure}")
@@ -321,9 +319,7 @@ class Run:
 
         file = self.predictions_file(data, split)
         if not file.is_file():
-            known = sorted(
-                path.name.removesuffix(".safetensors") for path in file.parent.glob("*.safetensors")
-            )
+            known = sorted(path.name.removesuffix(".safetensors") for path in file.parent.glob("*.safetensors"))
             raise unknown("stored predictions", f"{file_name(data)}.{split}", known)
         return Predictions.load(file)
 
@@ -339,9 +335,7 @@ class Run:
         """Read the stored calibrators, by name."""
         from calibrant import calibration
 
-        return {
-            file.stem: calibration.load(file) for file in sorted((self.path / "calibrators").glob("*.json"))
-        }
+        return {file.stem: calibration.load(file) for file in sorted((self.path / "calibrators").glob("*.json"))}
 
     def calibrator(self, name: str) -> Calibrator:
         """Read one stored calibrator.
@@ -365,9 +359,7 @@ class Run:
         from calibrant.evaluate import NONE, measure
 
         calibrators = {NONE: None, **self.calibrators()}
-        labelled = (
-            stored for stored in self.predictions() if stored.labels is not None and stored.labels.max() >= 0
-        )
+        labelled = (stored for stored in self.predictions() if stored.labels is not None and stored.labels.max() >= 0)
         return [result for stored in labelled for result in measure(stored, calibrators)]
 
 
@@ -377,6 +369,4 @@ def _refuse_unless_replaceable(path: Path, overwrite: bool) -> None:
     if not overwrite:
         status = read_json(path / "run.json").get("status")
         state = "a half-written run" if status == TUNING else "a finished run"
-        raise InputError(
-            f"{path} already holds {state}; add --resume to continue it or --overwrite to replace it"
-        )
+        raise InputError(f"{path} already holds {state}; add --resume to continue it or --overwrite to replace it")

@@ -63,9 +63,7 @@ class Watched:
         return right / len(self.chosen)
 
     def _batches(self) -> list[range]:
-        return [
-            range(start, min(start + BATCH, len(self.chosen))) for start in range(0, len(self.chosen), BATCH)
-        ]
+        return [range(start, min(start + BATCH, len(self.chosen))) for start in range(0, len(self.chosen), BATCH)]
 
     def _untouched(self, reference: Answers, number: int, rows: range) -> Tensor:
         if number == len(self._features):
@@ -149,8 +147,7 @@ class Watch:
             with contextlib.suppress(InputError):  # too few new classes to make a data set of
                 new = load_data(other, **options)
         sets = [
-            None if one is None or "validation" not in one.splits else one.split("validation")
-            for one in (data, new)
+            None if one is None or "validation" not in one.splits else one.split("validation") for one in (data, new)
         ]
         return cls(*(None if one is None else Watched(some(one, seed, most)) for one in sets))
 

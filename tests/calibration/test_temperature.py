@@ -19,9 +19,7 @@ def calibrated(seed, samples=600, classes=10, spread=2.0):
     """Logits whose softmax is the law that the labels are drawn from."""
     rng = np.random.default_rng(seed)
     logits = spread * rng.normal(size=(samples, classes))
-    return logits, (rng.random((samples, 1)) > softmax(logits).cumsum(axis=1)).sum(axis=1).clip(
-        max=classes - 1
-    )
+    return logits, (rng.random((samples, 1)) > softmax(logits).cumsum(axis=1)).sum(axis=1).clip(max=classes - 1)
 
 
 def over_confident_with_errors(seed, samples=400, classes=20):
@@ -140,9 +138,7 @@ def test_recovers_the_scale_that_was_put_in():
 def test_probabilities_give_the_same_as_their_logits():
     logits, labels = CASES["over-confident"]
     of_logits = TemperatureScaling().fit(logits, labels)
-    of_probabilities = TemperatureScaling().fit(
-        Predictions.from_probabilities(softmax(logits), labels=labels)
-    )
+    of_probabilities = TemperatureScaling().fit(Predictions.from_probabilities(softmax(logits), labels=labels))
     assert of_probabilities.temperature_ == pytest.approx(of_logits.temperature_, rel=1e-9)
 
 

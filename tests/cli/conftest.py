@@ -108,7 +108,5 @@ def finished(model: Path, pictures: Path, tmp_path_factory: pytest.TempPathFacto
     os.environ.setdefault("CALIBRANT_CACHE", str(tmp_path_factory.mktemp("cache")))
     few_steps = {"solver.steps": 6, "solver.epochs": None, "solver.batch_size": 8, "solver.views": 1}
     folder = tmp_path_factory.mktemp("runs") / "fertiger läuf"
-    cb.tune(
-        str(model), f"folder:{pictures}", "coop", shots=5, overrides=few_steps, output=folder, offline=True
-    )
+    cb.tune(str(model), f"folder:{pictures}", "coop", shots=5, overrides=few_steps, output=folder, offline=True)
     return folder

@@ -60,9 +60,7 @@ def test_an_existing_run_is_refused_resumed_or_replaced(calibrant: Any, tune_wor
     assert Path("run/weights.safetensors").read_bytes() != weights
 
 
-def test_a_killed_run_ends_as_if_nothing_had_happened(
-    tune_words: list[str], calibrant: Any, tmp_path: Path
-) -> None:
+def test_a_killed_run_ends_as_if_nothing_had_happened(tune_words: list[str], calibrant: Any, tmp_path: Path) -> None:
     words = [*tune_words, "--set", "solver.steps=400", "--save-every", "2"]
     environment = {**os.environ, "PYTHONPATH": str(SOURCES), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "calibrant", *words, "--output", "killed"]
@@ -83,9 +81,7 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(
     assert [row["step"] for row in resumed.read_log()] == list(range(1, 401))
 
 
-def test_ctrl_c_says_how_to_go_on(
-    calibrant: Any, tune_words: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_says_how_to_go_on(calibrant: Any, tune_words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
@@ -158,9 +154,7 @@ def test_bad_folders_are_one_line(calibrant: Any, model: Path, pictures: Path, t
     assert "single class" in wrong(calibrant, "tune", model, f"folder:{copy}")
 
 
-def test_a_bad_image_can_be_skipped(
-    calibrant: Any, tune_words: list[str], pictures: Path, tmp_path: Path
-) -> None:
+def test_a_bad_image_can_be_skipped(calibrant: Any, tune_words: list[str], pictures: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(pictures, copy)
     (copy / "sky" / "bad.png").write_bytes(b"no image")

@@ -47,9 +47,7 @@ def test_predictions_say_what_the_model_says(run: Path, pictures: Path) -> None:
     assert not np.allclose(stored.logits, stored.zero_shot_logits)
 
 
-def test_stored_predictions_are_used_until_something_changes(
-    calibrant: Any, run: Path, pictures: Path
-) -> None:
+def test_stored_predictions_are_used_until_something_changes(calibrant: Any, run: Path, pictures: Path) -> None:
     file = Run.load(run).predictions_file(f"folder:{pictures}", "test")
     before = file.stat().st_mtime_ns
     assert calibrant("predict", run, f"folder:{pictures}").exit_code == 0

@@ -68,9 +68,7 @@ def test_thousands_of_blank_pages_give_a_chain_and_not_a_clique():
 def test_exact_duplicates_name_both_files_and_count_the_rest():
     refuse = duplicates.refuse_exact_duplicates
     refuse(["x", "x"], ["a", "b"], ["cat", "cat"], ["train", "train"])
-    with pytest.raises(
-        InputError, match=r"^a and b are the same picture in two splits, train and test; remove one$"
-    ):
+    with pytest.raises(InputError, match=r"^a and b are the same picture in two splits, train and test; remove one$"):
         refuse(["x", "x"], ["a", "b"], ["cat", "cat"], ["train", "test"])
     with pytest.raises(InputError, match=r"a and b .* 'cat' and 'dog'; remove one \(1 more such pairs\)"):
         refuse(["x", "x", "x"], ["a", "b", "c"], ["cat", "dog", "dog"], None)

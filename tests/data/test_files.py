@@ -166,9 +166,7 @@ def test_folders_that_cannot_be_used(tmp_path, class_folders):
     flat = class_folders(tmp_path / "flat", {"train": 2, "test": 2})
     with pytest.raises(InputError, match="holds no class folders"):
         load_data(f"folder:{flat}")
-    strange = class_folders(
-        tmp_path / "strange", {"train/ant": 2, "train/bee": 2, "test/ant": 2, "test/cat": 2}
-    )
+    strange = class_folders(tmp_path / "strange", {"train/ant": 2, "train/bee": 2, "test/ant": 2, "test/cat": 2})
     with pytest.raises(InputError, match="class 'cat' has no training images"):
         load_data(f"folder:{strange}")
     few = class_folders(tmp_path / "few", {"ant": 1, "bee": 1})
@@ -204,9 +202,7 @@ def test_a_class_missing_from_test_is_told(tmp_path, class_folders):
 
 
 def test_duplicates_across_splits_and_classes(tmp_path, class_folders):
-    root = class_folders(
-        tmp_path / "a", {f"{s}/{c}": 3 for s in ("train", "val", "test") for c in ("ant", "bee")}
-    )
+    root = class_folders(tmp_path / "a", {f"{s}/{c}": 3 for s in ("train", "val", "test") for c in ("ant", "bee")})
     shutil.copy(root / "train/ant/000.png", root / "test/ant/copy.png")
     with pytest.raises(InputError, match=r"test/ant/copy\.png and train/ant/000\.png .* two splits"):
         load_data(f"folder:{root}")
@@ -223,9 +219,7 @@ def test_near_duplicates_stay_together_or_are_told(tmp_path, class_folders, pict
     data = load_data(f"folder:{root}")
     assert len(data.near_duplicates) == data.about["near_duplicates"] == 10
     assert all(row["first_split"] == row["second_split"] for row in data.near_duplicates)
-    root = class_folders(
-        tmp_path / "theirs", {f"{s}/{c}": 3 for s in ("train", "val", "test") for c in ("ant", "bee")}
-    )
+    root = class_folders(tmp_path / "theirs", {f"{s}/{c}": 3 for s in ("train", "val", "test") for c in ("ant", "bee")})
     Image.fromarray(picture(0)).save(root / "test" / "ant" / "copy.jpg", quality=90)
     with pytest.warns(
         CalibrantWarning, match=r"1 near-duplicates .* test/ant/copy\.jpg \(test\) and train/ant/000\.png"
@@ -253,9 +247,7 @@ def test_manifest_with_a_split(tmp_path, class_folders):
     splits = ["train", "valid", "TEST"]
     rows = [f"x/x/{i:03}.png,{'ab'[i % 2]}{'nt' if i % 2 == 0 else 'ee'},{splits[i // 4]}" for i in range(12)]
     data = load_data(_csv(tmp_path, "path,label,split", *rows))
-    assert [data.split(s).ids for s in data.splits] == [
-        [f"x/x/{i:03}.png" for i in range(k, k + 4)] for k in (0, 4, 8)
-    ]
+    assert [data.split(s).ids for s in data.splits] == [[f"x/x/{i:03}.png" for i in range(k, k + 4)] for k in (0, 4, 8)]
 
 
 @pytest.mark.parametrize(

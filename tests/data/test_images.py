@@ -26,9 +26,7 @@ def test_sixteen_bit_needs_a_window_and_is_scaled_by_it(tmp_path):
     values = np.array([[0, 1000], [2000, 4095]], np.uint16)
     for name in ("a.png", "a.tif"):
         Image.fromarray(values).save(tmp_path / name)
-        with pytest.raises(
-            InputError, match=rf"{name}: .*more than 8 bits \(its values run from 0 to 4095\).*window"
-        ):
+        with pytest.raises(InputError, match=rf"{name}: .*more than 8 bits \(its values run from 0 to 4095\).*window"):
             read_image(tmp_path / name)
         pixels = read_image(tmp_path / name, window=(0, 4095))
         assert np.array_equal(pixels[:, :, 0], np.rint(values / 4095 * 255))

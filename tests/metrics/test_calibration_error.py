@@ -157,24 +157,20 @@ def test_debiasing_brings_a_calibrated_model_closer_to_zero():
     assert np.mean(debiased) < 0.75 * np.mean(plain)
 
 
-probabilities = arrays(
-    np.float64, st.tuples(st.integers(1, 40), st.integers(2, 6)), elements=st.floats(0.001, 1)
-).map(lambda weights: weights / weights.sum(axis=1, keepdims=True))
+probabilities = arrays(np.float64, st.tuples(st.integers(1, 40), st.integers(2, 6)), elements=st.floats(0.001, 1)).map(
+    lambda weights: weights / weights.sum(axis=1, keepdims=True)
+)
 
 
 @settings(deadline=None)
-@given(
-    probabilities, st.integers(1, 30), st.sampled_from(["width", "mass"]), st.randoms(use_true_random=False)
-)
+@given(probabilities, st.integers(1, 30), st.sampled_from(["width", "mass"]), st.randoms(use_true_random=False))
 def test_lies_between_0_and_1_and_ignores_the_order_of_samples(probs, bins, binning, random):
     labels = np.array([random.randrange(probs.shape[1]) for _ in probs])
     order = random.sample(range(len(probs)), len(probs))
     for norm in ("l1", "l2", "max"):
         found = calibration_error(probs, labels, bins, binning, norm)
         assert 0 <= found <= 1
-        assert found == pytest.approx(
-            calibration_error(probs[order], labels[order], bins, binning, norm), abs=1e-9
-        )
+        assert found == pytest.approx(calibration_error(probs[order], labels[order], bins, binning, norm), abs=1e-9)
 
 
 @settings(deadline=None)
@@ -194,9 +190,7 @@ def test_noise_floor_is_the_mean_error_of_a_calibrated_model(samples):
     rng = np.random.default_rng(samples)
     confidence = 0.5 + 0.5 * rng.beta(2, 0.7, samples)
     probs = two_class(confidence)
-    simulated = [
-        calibration_error(probs, (rng.random(samples) > confidence).astype(int)) for _ in range(1500)
-    ]
+    simulated = [calibration_error(probs, (rng.random(samples) > confidence).astype(int)) for _ in range(1500)]
     assert noise_floor(probs) == pytest.approx(np.mean(simulated), rel=0.02)
 
 

@@ -98,9 +98,7 @@ def test_copies_of_a_unit_do_not_narrow_its_interval():
     rng = np.random.default_rng(0)
     probs, labels = rng.dirichlet(np.ones(3), 100), rng.integers(3, size=100)
     once = interval(probs, labels, "nll", resamples=400)
-    many = interval(
-        np.tile(probs, (5, 1)), np.tile(labels, 5), "nll", units=np.tile(np.arange(100), 5), resamples=400
-    )
+    many = interval(np.tile(probs, (5, 1)), np.tile(labels, 5), "nll", units=np.tile(np.arange(100), 5), resamples=400)
     assert many == pytest.approx(once)
 
 

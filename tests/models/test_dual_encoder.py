@@ -25,9 +25,7 @@ def _encoder(text: dict, vision: dict | None = None, **config: object) -> OpenCl
         **config,
     }
     network = build_network(architecture).eval()
-    return OpenClipEncoder(
-        network, TOKENIZER, Preprocessing((16, 16)), "small", {"architecture": architecture}
-    )
+    return OpenClipEncoder(network, TOKENIZER, Preprocessing((16, 16)), "small", {"architecture": architecture})
 
 
 def test_features_are_of_unit_norm_and_float32(tiny: OpenClipEncoder) -> None:
@@ -150,9 +148,7 @@ def test_a_resnet_stays_as_it_is() -> None:
     assert "attention_maps" not in resnet.capabilities
     assert resnet.image_projection is None
     images = torch.randn(2, 3, 32, 32)
-    torch.testing.assert_close(
-        resnet.encode_image(images), resnet.network.encode_image(images, normalize=True)
-    )
+    torch.testing.assert_close(resnet.encode_image(images), resnet.network.encode_image(images, normalize=True))
     before = resnet.image_fingerprint()
     resnet.network.visual.bn1.running_mean += 1  # a buffer decides, too
     assert resnet.image_fingerprint() != before

@@ -68,18 +68,14 @@ def test_views_are_the_train_transform_with_their_own_draws(
     assert np.abs(stored[0] - stored[1]).max() > 1e-3
 
 
-def test_half_precision_is_the_rounding_of_single(
-    tiny: OpenClipEncoder, images: np.ndarray, tmp_path: Path
-) -> None:
+def test_half_precision_is_the_rounding_of_single(tiny: OpenClipEncoder, images: np.ndarray, tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path)
     half, single = (cache.features(tiny, Images(images), dtype=dtype) for dtype in ("float16", "float32"))
     assert half.dtype == np.float16
     np.testing.assert_array_equal(half, single.astype(np.float16))
 
 
-def test_the_second_time_nothing_is_computed(
-    tiny: OpenClipEncoder, images: np.ndarray, tmp_path: Path
-) -> None:
+def test_the_second_time_nothing_is_computed(tiny: OpenClipEncoder, images: np.ndarray, tmp_path: Path) -> None:
     counted = Counted(images)
     cache, progress = FeatureCache(tmp_path), []
     first = cache.features(tiny, Images(counted), 4, batch=8, progress=lambda *x: progress.append(x))
@@ -92,9 +88,7 @@ def test_the_second_time_nothing_is_computed(
     assert cache.path(tiny, Images(counted), 4).stat().st_ino == inode
 
 
-def test_the_key_follows_everything_that_features_depend_on(
-    tiny: OpenClipEncoder, images: np.ndarray
-) -> None:
+def test_the_key_follows_everything_that_features_depend_on(tiny: OpenClipEncoder, images: np.ndarray) -> None:
     cache, keys = FeatureCache("unused"), set()
 
     def add(**change: Any) -> None:
@@ -128,9 +122,7 @@ def test_the_key_leaves_out_what_features_do_not_depend_on(tiny: OpenClipEncoder
     assert cache.path(tiny, Images(images), seed=9) == before  # one view draws nothing
 
 
-def test_images_without_a_fingerprint_are_known_by_their_pixels(
-    tiny: OpenClipEncoder, images: np.ndarray
-) -> None:
+def test_images_without_a_fingerprint_are_known_by_their_pixels(tiny: OpenClipEncoder, images: np.ndarray) -> None:
     cache = FeatureCache("unused")
     other = images.copy()
     other[5, 0, 0, 0] ^= 1

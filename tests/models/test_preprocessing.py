@@ -49,15 +49,11 @@ def test_an_image_of_the_models_size_is_only_normalised() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(shape=SIZES, seed=st.integers(0, 2**64 - 1), flip=st.sampled_from([0.0, 1.0]))
-def test_train_transform_is_torchvisions_crop_of_the_drawn_box(
-    shape: tuple[int, int], seed: int, flip: float
-) -> None:
+def test_train_transform_is_torchvisions_crop_of_the_drawn_box(shape: tuple[int, int], seed: int, flip: float) -> None:
     image, augmentation = _image(shape), Augmentation(scale=(0.2, 1.0), flip=flip)
     preprocessing = Preprocessing((32, 32))
     top, left, height, width = augmentation.crop(*shape, draws(seed, "t"))
-    box = TF.resized_crop(
-        Image.fromarray(image), top, left, height, width, [32, 32], InterpolationMode.BICUBIC
-    )
+    box = TF.resized_crop(Image.fromarray(image), top, left, height, width, [32, 32], InterpolationMode.BICUBIC)
     expected = preprocessing.test(np.asarray(TF.hflip(box) if flip else box))
     assert torch.equal(preprocessing.train(image, draws(seed, "t"), augmentation), expected)
 
@@ -100,9 +96,7 @@ def test_config_survives_a_round_trip() -> None:
     assert Preprocessing.from_config(preprocessing.to_config()) == preprocessing
 
 
-@pytest.mark.parametrize(
-    "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8)]
-)
+@pytest.mark.parametrize("image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((4, 4, 4), np.uint8)])
 def test_what_is_no_image_is_refused(image: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"must be uint8 \[H, W, 3\]"):
         Preprocessing().test(image)

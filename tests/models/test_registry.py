@@ -62,12 +62,8 @@ def test_half_precision_weights_are_read_into_float32(tiny: OpenClipEncoder, tmp
         assert torch.equal(tensor, half[name].float())
 
 
-@pytest.mark.parametrize(
-    "wrap", [dict, lambda t: {"state_dict": {f"module.{k}": v for k, v in t.items()}, "epoch": 3}]
-)
-def test_torch_files_of_tensors_are_read(
-    tiny: OpenClipEncoder, saved: Path, tmp_path: Path, wrap: Any
-) -> None:
+@pytest.mark.parametrize("wrap", [dict, lambda t: {"state_dict": {f"module.{k}": v for k, v in t.items()}, "epoch": 3}])
+def test_torch_files_of_tensors_are_read(tiny: OpenClipEncoder, saved: Path, tmp_path: Path, wrap: Any) -> None:
     shutil.copy(saved / "open_clip_config.json", tmp_path)
     torch.save(wrap(tiny.network.state_dict()), tmp_path / "weights.pt")
     assert load_model(str(tmp_path / "weights.pt")).fingerprint() == tiny.fingerprint()
@@ -78,9 +74,7 @@ class _Bomb:
         return Path.touch, (Path("exploded"),)
 
 
-def test_a_pickle_with_code_in_it_is_not_run(
-    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pickle_with_code_in_it_is_not_run(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copy(saved / "open_clip_config.json", tmp_path)
     torch.save({"state_dict": _Bomb()}, tmp_path / "weights.pt")
@@ -186,9 +180,7 @@ def test_missing_network(monkeypatch: pytest.MonkeyPatch) -> None:
         load_model("ViT-B-32/openai")
 
 
-def test_openai_weights_get_quick_gelu(
-    tiny: OpenClipEncoder, saved: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_openai_weights_get_quick_gelu(tiny: OpenClipEncoder, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     architecture = {**tiny.about["architecture"], "quick_gelu": False}
     monkeypatch.setattr(open_clip, "get_model_config", lambda name: dict(architecture))
     monkeypatch.setattr(open_clip_loading, "pretrained_weights", lambda *_: saved / WEIGHTS_NAME)
@@ -230,9 +222,7 @@ def test_folders_that_are_not_models(saved: Path, tmp_path: Path) -> None:
         shutil.copy(saved / WEIGHTS_NAME, tmp_path / name)
     with pytest.raises(InputError, match=r"several weights files \(a.safetensors, b.safetensors\)"):
         load_model(str(tmp_path))
-    (tmp_path / "open_clip_config.json").write_text(
-        json.dumps({"model_cfg": {"embed_dim": 3, "text_cfg": {}}})
-    )
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": {"embed_dim": 3, "text_cfg": {}}}))
     with pytest.raises(InputError, match="not a model config"):
         load_model(str(tmp_path / "a.safetensors"))
 
@@ -248,9 +238,7 @@ def test_loading_leaves_the_random_numbers_alone(saved: Path) -> None:
 def test_every_listed_model_has_source_licence_and_limits() -> None:
     rows = list_models()
     assert rows[0]["name"] == "tiny"
-    assert {f"{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained()} < {
-        r["name"] for r in rows
-    }
+    assert {f"{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained()} < {r["name"] for r in rows}
     for row in rows:
         assert set(row) == {"name", "what", "source", "licence", "limits"}
         assert all(isinstance(text, str) and text for text in row.values())

@@ -72,9 +72,7 @@ def set_result(
     )
 
 
-def run_results(
-    title: str = "CoOp", method: str = "coop", *, seed: int = 1, noise: float = 0.0
-) -> RunResults:
+def run_results(title: str = "CoOp", method: str = "coop", *, seed: int = 1, noise: float = 0.0) -> RunResults:
     """One run on four sets."""
     sets = [
         set_result("emoji/test", "id", seed=1, noise=noise, units=300),

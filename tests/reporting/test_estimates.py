@@ -13,9 +13,7 @@ def test_a_share_has_the_exact_binomial_interval() -> None:
     correct = np.arange(40) < 31
     found = share_estimate(correct, None)
     exact = binomtest(31, 40).proportion_ci(0.95, "exact")
-    np.testing.assert_allclose(
-        [found.value, found.low, found.high], [31 / 40, exact.low, exact.high], rtol=1e-9
-    )
+    np.testing.assert_allclose([found.value, found.low, found.high], [31 / 40, exact.low, exact.high], rtol=1e-9)
 
 
 def test_units_that_agree_count_once() -> None:
@@ -25,10 +23,7 @@ def test_units_that_agree_count_once() -> None:
     one_each = share_estimate(np.arange(40) < 31, None)
     np.testing.assert_allclose([by_unit.low, by_unit.high], [one_each.low, one_each.high], rtol=1e-9)
     assert by_unit.high - by_unit.low > 2 * (by_image.high - by_image.low)
-    assert (
-        share_estimate(np.ones(200, dtype=bool), units).low
-        == share_estimate(np.ones(40, dtype=bool), None).low
-    )
+    assert share_estimate(np.ones(200, dtype=bool), units).low == share_estimate(np.ones(40, dtype=bool), None).low
 
 
 def test_a_mean_of_many_has_the_normal_interval() -> None:
@@ -46,9 +41,7 @@ def test_the_change_of_the_error_agrees_with_the_metric() -> None:
     generator = np.random.default_rng(1)
     labels = generator.integers(0, 4, 300)
     before, after = generator.dirichlet(np.ones(4) * 0.3, 300), generator.dirichlet(np.ones(4) * 2, 300)
-    found = calibration_change(
-        before.max(1), after.max(1), before.argmax(1) == labels, after.argmax(1) == labels, None
-    )
+    found = calibration_change(before.max(1), after.max(1), before.argmax(1) == labels, after.argmax(1) == labels, None)
     expected = calibration_error(after, labels) - calibration_error(before, labels)
     np.testing.assert_allclose(found.value, expected, atol=1e-12)
 

@@ -62,17 +62,13 @@ def test_sections_and_numbers_are_there(single_page: Path) -> None:
 def test_names_of_the_user_are_text_not_markup(tmp_path: Path, make_set: Callable[..., SetResult]) -> None:
     evil = "<script>alert(1)</script> & \"q\" 'é' ${x}_蝶"
     one = make_set(name=evil, n=60)
-    run = RunResults(
-        evil, evil, evil, evil, [one], [evil], [evil], [evil], {evil: evil}, {evil: 1}, {evil: evil}
-    )
+    run = RunResults(evil, evil, evil, evil, [one], [evil], [evil], [evil], {evil: evil}, {evil: 1}, {evil: evil})
     tags = parsed(write_report([run, dataclasses.replace(run, title="other")], tmp_path / "evil.html"))
     assert sum(tag == "script" for tag, _ in tags.found) == 1
     assert not any(tag in ("b", "i") and "bold" in str(attributes) for tag, attributes in tags.found)
     assert not any(name.startswith("on") for _, attributes in tags.found for name in attributes)
     assert any(evil in text for text in tags.text)
-    assert any(
-        "<b>bold</b> & sons" in str(attributes.get("alt")) for tag, attributes in tags.found if tag == "img"
-    )
+    assert any("<b>bold</b> & sons" in str(attributes.get("alt")) for tag, attributes in tags.found if tag == "img")
 
 
 def test_ids_are_unique(several_page: Path) -> None:
@@ -90,14 +86,10 @@ def test_two_data_sets_give_two_parts(tmp_path: Path, make_set: Callable[..., Se
 def test_the_smallest_run(tmp_path: Path) -> None:
     certain = np.array([[1.0, 0.0]])
     one = SetResult("mine/test", "id", np.array([1]), ["a", "b"], {"none": certain})
-    text = write_report([RunResults("A", "ft", "tiny", "mine", [one])], tmp_path / "a.html").read_text(
-        encoding="utf-8"
-    )
+    text = write_report([RunResults("A", "ft", "tiny", "mine", [one])], tmp_path / "a.html").read_text(encoding="utf-8")
     assert "∞" in text  # the likelihood of what was held impossible
     assert "no interval" in text
-    assert "nan" not in re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL).lower().replace(
-        "finance", ""
-    )
+    assert "nan" not in re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL).lower().replace("finance", "")
 
 
 def test_nothing_to_report(tmp_path: Path) -> None:

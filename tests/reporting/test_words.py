@@ -45,9 +45,7 @@ def test_equal_methods_cannot_be_told_apart(make_set: Callable[..., SetResult]) 
 
 
 def test_a_worse_method_is_named(make_set: Callable[..., SetResult]) -> None:
-    runs = [
-        single(make_set(n=800, noise=noise), title=title) for title, noise in (("good", 0.0), ("bad", 2.0))
-    ]
+    runs = [single(make_set(n=800, noise=noise), title=title) for title, noise in (("good", 0.0), ("bad", 2.0))]
     text = box(*runs)["Which method"]
     assert text.startswith("good is right most often")
     assert "bad (" in text

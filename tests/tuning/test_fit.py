@@ -177,9 +177,7 @@ def test_watch_sees_every_tenth_and_changes_nothing(encoder, train, cache, pixel
     assert seen == [(2 * tenth, 20) for tenth in range(1, 11)]
     assert sum("mean" in row for row in rows) == 10
     alone = tune(encoder, train, "flyp", cache, changes)
-    assert all(
-        torch.equal(a, b) for a, b in zip(watched.tensors().values(), alone.tensors().values(), strict=True)
-    )
+    assert all(torch.equal(a, b) for a, b in zip(watched.tensors().values(), alone.tensors().values(), strict=True))
 
 
 def test_bf16_then_fp32_in_one_process(encoder, train, cache, pixels):

@@ -29,9 +29,7 @@ def minus_log_softmax(row, label):
 def test_cross_entropy(count, classes, seed):
     rng = np.random.default_rng(seed)
     logits, labels = rng.normal(0, 30, (count, classes)), rng.integers(0, classes, count)
-    expected = (
-        sum(minus_log_softmax(list(row), label) for row, label in zip(logits, labels, strict=True)) / count
-    )
+    expected = sum(minus_log_softmax(list(row), label) for row, label in zip(logits, labels, strict=True)) / count
     got = cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels))
     assert float(got) == pytest.approx(expected, abs=1e-10)
 
@@ -40,24 +38,18 @@ def test_cross_entropy(count, classes, seed):
 @settings(max_examples=25, deadline=None)
 def test_contrastive(count, scale, seed):
     rng = np.random.default_rng(seed)
-    image, text = (
-        rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in rng.normal(size=(2, count, 5))
-    )
+    image, text = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in rng.normal(size=(2, count, 5)))
     expected = 0.0
     for i in range(count):
         over_texts = [scale * float(image[i] @ text[j]) for j in range(count)]
         over_images = [scale * float(image[j] @ text[i]) for j in range(count)]
         expected += (minus_log_softmax(over_texts, i) + minus_log_softmax(over_images, i)) / (2 * count)
-    got = contrastive(
-        torch.from_numpy(image), torch.from_numpy(text), torch.tensor(scale, dtype=torch.float64)
-    )
+    got = contrastive(torch.from_numpy(image), torch.from_numpy(text), torch.tensor(scale, dtype=torch.float64))
     assert float(got) == pytest.approx(expected, abs=1e-9)
 
 
 def test_losses_are_float32_under_autocast():
-    rows = torch.nn.functional.normalize(
-        torch.randn(6, 8, generator=torch.Generator().manual_seed(0)), dim=-1
-    )
+    rows = torch.nn.functional.normalize(torch.randn(6, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = contrastive(rows, rows.roll(1, 0), 50.0)
     assert inside.dtype == torch.float32
@@ -68,8 +60,7 @@ def test_distance_to_start():
     rng = np.random.default_rng(0)
     now, then = ([rng.normal(size=(3, 2)), rng.normal(size=4)] for _ in range(2))
     expected = (
-        sum((a - b) ** 2 for x, y in zip(now, then, strict=True) for a, b in zip(x.flat, y.flat, strict=True))
-        / 2
+        sum((a - b) ** 2 for x, y in zip(now, then, strict=True) for a, b in zip(x.flat, y.flat, strict=True)) / 2
     )
     got = distance_to_start(map(torch.from_numpy, now), map(torch.from_numpy, then))
     assert float(got) == pytest.approx(expected)

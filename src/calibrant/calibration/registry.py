@@ -11,9 +11,7 @@ from calibrant.calibration.uncalibrated import Uncalibrated
 from calibrant.errors import InputError, unknown
 from calibrant.storage import read_json
 
-CALIBRATORS: dict[str, type[Calibrator]] = {
-    member.name: member for member in (Uncalibrated, TemperatureScaling)
-}
+CALIBRATORS: dict[str, type[Calibrator]] = {member.name: member for member in (Uncalibrated, TemperatureScaling)}
 
 
 def calibrator(name: str, **parameters: Any) -> Calibrator:
@@ -59,15 +57,10 @@ def load(path: str | Path) -> Calibrator:
         1.8205
     """
     content = read_json(path)
-    if (
-        not isinstance(content, dict)
-        or not {"calibrator", "format", "parameters", "fitted"} <= content.keys()
-    ):
+    if not isinstance(content, dict) or not {"calibrator", "format", "parameters", "fitted"} <= content.keys():
         raise InputError(f"{path} does not hold a calibrator")
     if content["format"] != FORMAT:
-        raise InputError(
-            f"{path} has format {content['format']}, this Calibrant reads {FORMAT}; upgrade or fit again"
-        )
+        raise InputError(f"{path} has format {content['format']}, this Calibrant reads {FORMAT}; upgrade or fit again")
     try:
         made = calibrator(content["calibrator"], **content["parameters"])
         made.restore(content["fitted"])

@@ -60,9 +60,7 @@ class TemperatureScaling(Calibrator):
     at_bound_: bool
 
     def _fit(self, predictions: Predictions) -> None:
-        inverse, self.at_bound_ = inverse_temperature(
-            predictions.logits, given_labels(predictions, self.name)
-        )
+        inverse, self.at_bound_ = inverse_temperature(predictions.logits, given_labels(predictions, self.name))
         self.temperature_ = 1 / inverse
 
     def _probabilities(self, logits: Array) -> Float64:

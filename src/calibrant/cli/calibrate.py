@@ -12,9 +12,7 @@ def calibrate(
     source: Annotated[Path, typer.Argument(help="Folder of a run, or a file of predictions.")],
     method: Annotated[str, typer.Option(help="See `calibrant list calibrators`.")] = "temperature",
     on: Annotated[str, typer.Option(help="Split of the run to fit on.")] = "validation",
-    to: Annotated[
-        Path | None, typer.Option(help="Where to write the calibrator; default: in the run.")
-    ] = None,
+    to: Annotated[Path | None, typer.Option(help="Where to write the calibrator; default: in the run.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Fit a calibrator on held-out predictions.

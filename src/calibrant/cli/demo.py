@@ -13,9 +13,7 @@ def demo(
         Path | None,
         typer.Option(help="Folder for the runs and the report; default: runs/demo or runs/demo-quick."),
     ] = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer scenes and steps: one minute instead of five.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer scenes and steps: one minute instead of five.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
     """Tune the packaged model on the packaged images in four ways, and show how far each can be trusted.

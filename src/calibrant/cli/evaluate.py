@@ -9,12 +9,8 @@ import typer
 
 
 def evaluate(
-    source: Annotated[
-        Path, typer.Argument(help="Folder of a run, or predictions (.safetensors .npz .parquet .csv).")
-    ],
-    data: Annotated[
-        str | None, typer.Option(help="Data set to predict first; default: what is stored.")
-    ] = None,
+    source: Annotated[Path, typer.Argument(help="Folder of a run, or predictions (.safetensors .npz .parquet .csv).")],
+    data: Annotated[str | None, typer.Option(help="Data set to predict first; default: what is stored.")] = None,
     split: Annotated[str, typer.Option(help="Split to measure on.")] = "test",
     by: Annotated[str | None, typer.Option(help="Column whose subgroups are measured one by one.")] = None,
     calibrator: Annotated[
@@ -22,9 +18,7 @@ def evaluate(
         typer.Option(help="A calibrator file, one of the run's, or none; default: all of the run's."),
     ] = None,
     bins: Annotated[int, typer.Option(min=1, help="Bins of the calibration errors.")] = 15,
-    allow_seen: Annotated[
-        bool, typer.Option("--allow-seen", help="Measure on images that were tuned on.")
-    ] = False,
+    allow_seen: Annotated[bool, typer.Option("--allow-seen", help="Measure on images that were tuned on.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Never open a network connection.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

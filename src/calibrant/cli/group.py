@@ -38,9 +38,7 @@ class Commands(TyperGroup):
         words = [word for word in words if word != "--debug"]
         with _plain_warnings():
             try:
-                code = super().main(
-                    words, prog_name or "calibrant", complete_var, False, windows_expand_args, **extra
-                )
+                code = super().main(words, prog_name or "calibrant", complete_var, False, windows_expand_args, **extra)
             except Exception as error:
                 if debug:
                     raise

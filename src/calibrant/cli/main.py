@@ -44,9 +44,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def calibrant(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Tune vision-language models so that their confidence can be believed.

@@ -12,9 +12,7 @@ def predict(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     data: Annotated[str, typer.Argument(help="Such as emoji/sketch or folder:PATH.")],
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    to: Annotated[
-        Path | None, typer.Option(help="Also write the predictions to this .safetensors file.")
-    ] = None,
+    to: Annotated[Path | None, typer.Option(help="Also write the predictions to this .safetensors file.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     offline: Annotated[bool, typer.Option("--offline", help="Never open a network connection.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,

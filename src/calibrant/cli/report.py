@@ -10,9 +10,7 @@ import typer
 
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
-    to: Annotated[
-        Path | None, typer.Option(help="Page to write; default: report.html in the first run.")
-    ] = None,
+    to: Annotated[Path | None, typer.Option(help="Page to write; default: report.html in the first run.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Write one self-contained page about one or more runs.

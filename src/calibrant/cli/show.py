@@ -25,9 +25,7 @@ def as_table(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> Non
     names = list(rows[0]) if rows else []
     for name in names:
         numeric = all(isinstance(row.get(name), (int, float)) for row in rows)
-        table.add_column(
-            escape(name.replace("_", " ")), justify="right" if numeric else "left", overflow="fold"
-        )
+        table.add_column(escape(name.replace("_", " ")), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(_cell(row.get(name))) for name in names))
     Console().print(table)

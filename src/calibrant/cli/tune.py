@@ -9,14 +9,10 @@ import typer
 
 
 def tune(
-    model: Annotated[
-        str, typer.Argument(help="Such as tiny, ViT-B-32/laion2b_s34b_b79k, or a checkpoint path.")
-    ],
+    model: Annotated[str, typer.Argument(help="Such as tiny, ViT-B-32/laion2b_s34b_b79k, or a checkpoint path.")],
     data: Annotated[str, typer.Argument(help="Such as folder:PATH, csv:FILE, emoji or emoji/base.")],
     method: Annotated[str, typer.Option(help="See `calibrant list methods`; or a recipe file.")] = "coop",
-    shots: Annotated[
-        int | None, typer.Option(min=1, help="Images per class to tune on; default: all.")
-    ] = None,
+    shots: Annotated[int | None, typer.Option(min=1, help="Images per class to tune on; default: all.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of shots and splits and of training.")] = 1,
     data_seed: Annotated[int | None, typer.Option(help="Seed of shots and splits alone.")] = None,
     train_seed: Annotated[int | None, typer.Option(help="Seed of training alone.")] = None,
@@ -74,6 +70,4 @@ def tune(
         return
     for title, rows in as_rows(results):
         show.as_table(rows, title=title)
-    typer.echo(
-        f"The run is in {run.path}. Next: calibrant calibrate '{run.path}'; calibrant report '{run.path}'"
-    )
+    typer.echo(f"The run is in {run.path}. Next: calibrant calibrate '{run.path}'; calibrant report '{run.path}'")

@@ -64,11 +64,7 @@ def read_table(file: str | Path, required: Sequence[str], optional: Sequence[str
     try:
         with open(file, encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)
-            rows = [
-                (reader.line_num, [field.strip() for field in row])
-                for row in reader
-                if any(map(str.strip, row))
-            ]
+            rows = [(reader.line_num, [field.strip() for field in row]) for row in reader if any(map(str.strip, row))]
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -76,9 +72,7 @@ def read_table(file: str | Path, required: Sequence[str], optional: Sequence[str
     except csv.Error as error:
         raise InputError(f"{file} is not a valid CSV file: {error}") from error
     if len(rows) < 2:
-        raise InputError(
-            f"{file} has no rows; it needs a header line ({','.join(required)}) and one line per entry"
-        )
+        raise InputError(f"{file} has no rows; it needs a header line ({','.join(required)}) and one line per entry")
     header = rows[0][1]
     _check_header(file, header, required, optional)
     for line, row in rows[1:]:
@@ -91,9 +85,7 @@ def read_table(file: str | Path, required: Sequence[str], optional: Sequence[str
     return table
 
 
-def _check_header(
-    file: Path, header: Sequence[str], required: Sequence[str], optional: Sequence[str]
-) -> None:
+def _check_header(file: Path, header: Sequence[str], required: Sequence[str], optional: Sequence[str]) -> None:
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
         raise InputError(f"{file} is not separated by commas; save it as a comma-separated file")
     for name in header:
@@ -107,15 +99,9 @@ def _check_header(
             hint = f"; rename '{near}'?" if near else f"; its columns are {', '.join(header)}"
             raise InputError(f"{file} has no column '{name}'{hint}")
     for name in optional:
-        near = (
-            None
-            if name in header
-            else _nearest(name, [other for other in header if other not in required], 0.8)
-        )
+        near = None if name in header else _nearest(name, [other for other in header if other not in required], 0.8)
         if near:
-            raise InputError(
-                f"{file}: column '{near}' is not known; did you mean '{name}'? Else give it another name"
-            )
+            raise InputError(f"{file}: column '{near}' is not known; did you mean '{name}'? Else give it another name")
 
 
 def _nearest(name: str, header: Sequence[str], cutoff: float) -> str | None:

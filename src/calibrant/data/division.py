@@ -31,9 +31,7 @@ class Division:
     how: str
 
 
-def divide(
-    listing: Listing, labels: npt.NDArray[np.int64], pairs: npt.NDArray[np.int64], seed: int
-) -> Division:
+def divide(listing: Listing, labels: npt.NDArray[np.int64], pairs: npt.NDArray[np.int64], seed: int) -> Division:
     """Split the images, unless the user did, and the validation images once more.
 
     Without a split: 60 % train, 20 % validation, 20 % test per class. With training images but no validation
@@ -55,9 +53,7 @@ def divide(
     if listing.splits is None:
         positions = stratified(labels, FRACTIONS, seed, units)
         if min(map(len, positions)) == 0:
-            raise InputError(
-                f"{listing.name}: too few images or groups to split in train, validation and test"
-            )
+            raise InputError(f"{listing.name}: too few images or groups to split in train, validation and test")
         splits = np.empty(len(labels), dtype="<U10")
         for split, chosen in zip(SPLITS, positions, strict=True):
             splits[chosen] = split
@@ -112,9 +108,7 @@ def refuse_missing_classes(
         present = np.bincount(labels[splits == split], minlength=len(classes)) > 0
         missing = [classes[c] for c in np.flatnonzero(~present)]
         if missing and split == "train":
-            raise InputError(
-                f"{name}: class '{missing[0]}' has no training images; add some or remove the class"
-            )
+            raise InputError(f"{name}: class '{missing[0]}' has no training images; add some or remove the class")
         if missing:
             shown = ", ".join(f"'{c}'" for c in missing[:3]) + (", ..." if len(missing) > 3 else "")
             warnings.warn(
@@ -124,9 +118,7 @@ def refuse_missing_classes(
             )
 
 
-def near_rows(
-    listing: Listing, splits: npt.NDArray[np.str_], pairs: npt.NDArray[np.int64]
-) -> list[dict[str, str]]:
+def near_rows(listing: Listing, splits: npt.NDArray[np.str_], pairs: npt.NDArray[np.int64]) -> list[dict[str, str]]:
     """List near-duplicates, and warn of those that the user's own split divides.
 
     Args:

@@ -86,9 +86,7 @@ def find_images(folder: str | Path) -> tuple[list[Path], list[Path]]:
         [['1.JPG'], ['readme.txt']]
     """
     files = _files(Path(folder), frozenset())
-    return [f for f in files if f.suffix.lower() in SUFFIXES], [
-        f for f in files if f.suffix.lower() not in SUFFIXES
-    ]
+    return [f for f in files if f.suffix.lower() in SUFFIXES], [f for f in files if f.suffix.lower() not in SUFFIXES]
 
 
 def _files(folder: Path, inside: frozenset[Path]) -> list[Path]:
@@ -118,9 +116,7 @@ def _split_folders(root: Path) -> list[tuple[Path, str]]:
         raise InputError(f"{flat} holds no class folders; expected {flat}/CLASS/IMAGE.jpg")
     if splits and len(splits) < len(folders):
         other = next(child for child in folders if child not in dict(splits))
-        raise InputError(
-            f"{root} mixes split folders ({splits[0][0].name}) with others ({other.name}); keep one kind"
-        )
+        raise InputError(f"{root} mixes split folders ({splits[0][0].name}) with others ({other.name}); keep one kind")
     seen: dict[str, Path] = {}
     for child, split in splits:
         if split in seen:

@@ -101,9 +101,7 @@ class ImageReader:
         except FileNotFoundError:
             raise BadImageError(path, "there is no such file") from None
         except UnidentifiedImageError:
-            raise BadImageError(
-                path, "not an image of a known format, or damaged; replace or remove it"
-            ) from None
+            raise BadImageError(path, "not an image of a known format, or damaged; replace or remove it") from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise BadImageError(
                 path, "more pixels than Pillow opens (PIL.Image.MAX_IMAGE_PIXELS); make it smaller"
@@ -131,9 +129,7 @@ class ImageReader:
     def _rgb(self, image: Image.Image, low_is_white: bool, path: str | Path) -> npt.NDArray[np.uint8]:
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
             if "transparency" in image.info:
-                raise BadImageError(
-                    path, "16-bit greyscale with a transparent value is not read; save it without"
-                )
+                raise BadImageError(path, "16-bit greyscale with a transparent value is not read; save it without")
             grey = self._windowed(np.asarray(image).astype(np.float64), path)
             return np.repeat((255 - grey if low_is_white else grey)[:, :, None], 3, axis=2)
         if image.mode in _ALPHA or (image.mode in _PLAIN and "transparency" in image.info):

@@ -160,15 +160,11 @@ def assemble(listing: Listing, options: Options, half: str | None = None) -> Lab
     return LabelledFiles(name, classes, templates, words, about, sets, near)
 
 
-def _part(
-    whole: EvaluationSet, split: str, splits: npt.NDArray[np.str_], keep: npt.NDArray[np.int64]
-) -> EvaluationSet:
+def _part(whole: EvaluationSet, split: str, splits: npt.NDArray[np.str_], keep: npt.NDArray[np.int64]) -> EvaluationSet:
     """One split, restricted to the classes that are kept, with labels that count only those."""
     chosen = whole.subset(np.flatnonzero((splits == split) & np.isin(whole.labels, keep)))
     labels = np.searchsorted(keep, chosen.labels).astype(np.int64)
-    columns = {
-        name: values for name, values in chosen.columns.items() if name != "part" or split == "validation"
-    }
+    columns = {name: values for name, values in chosen.columns.items() if name != "part" or split == "validation"}
     fingerprint = digest("images", chosen.columns["content"].tolist(), labels, chosen.classes)
     return replace(chosen, split=split, labels=labels, columns=columns, fingerprint=fingerprint)
 
@@ -186,6 +182,4 @@ def _half(naming: ClassNames, half: str | None, name: str) -> npt.NDArray[np.int
 def _refuse_vanished_classes(listing: Listing, naming: ClassNames) -> None:
     vanished = sorted(set(naming.labels) - set(listing.labels))
     if vanished:
-        raise InputError(
-            f"{listing.name}: class '{vanished[0]}' has no readable image; add images or remove the class"
-        )
+        raise InputError(f"{listing.name}: class '{vanished[0]}' has no readable image; add images or remove the class")

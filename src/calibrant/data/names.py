@@ -162,9 +162,7 @@ def _refuse_bad_names(labels: Sequence[str], classes: Sequence[str]) -> None:
             raise InputError(f"the class name of '{label}' is empty; rename it")
         other = seen.setdefault(name.casefold(), label)
         if other != label:
-            raise InputError(
-                f"'{other}' and '{label}' have the same class name, '{name}'; merge or rename one of them"
-            )
+            raise InputError(f"'{other}' and '{label}' have the same class name, '{name}'; merge or rename one of them")
     if len(classes) < 2:
         found = f"there is a single class, '{classes[0]}'" if classes else "there is no class"
         raise InputError(f"{found}; at least two are needed")
@@ -176,9 +174,5 @@ def _compare(table: Mapping[str, tuple[str, ...]], labels: Sequence[str], file: 
         return
     shown = ", ".join(f"'{folder}'" for folder in strange[:3]) + (", ..." if len(strange) > 3 else "")
     if len(strange) == len(table):
-        raise InputError(
-            f"{file}: none of its folders ({shown}) is a class of the data ({', '.join(labels[:5])}, ...)"
-        )
-    warnings.warn(
-        f"{file}: {len(strange)} folders are no class of the data: {shown}", CalibrantWarning, stacklevel=4
-    )
+        raise InputError(f"{file}: none of its folders ({shown}) is a class of the data ({', '.join(labels[:5])}, ...)")
+    warnings.warn(f"{file}: {len(strange)} folders are no class of the data: {shown}", CalibrantWarning, stacklevel=4)

@@ -122,9 +122,7 @@ def _pictures(
             for start in range(0, len(paths), _AT_ONCE)
             for picture in pool.map(describe, paths[start : start + _AT_ONCE])
         )
-        yield from track(
-            described, "Reading images", len(paths), console=console, transient=True, disable=not shown
-        )
+        yield from track(described, "Reading images", len(paths), console=console, transient=True, disable=not shown)
 
 
 def _report(bad: list[tuple[Path, str]], total: int, on_bad_image: str) -> None:

@@ -60,6 +60,4 @@ def reliability(probs: Any, labels: Any, bins: int = 15, binning: Binning = "wid
     empty = sums.count == 0
     low, high = clopper_pearson(sums.correct, sums.count)
     mean = np.where(empty, np.nan, sums.confidence / np.maximum(sums.count, 1))
-    return Reliability(
-        edges, sums.count.astype(np.int64), mean, np.where(empty, np.nan, sums.accuracy), low, high
-    )
+    return Reliability(edges, sums.count.astype(np.int64), mean, np.where(empty, np.nan, sums.accuracy), low, high)

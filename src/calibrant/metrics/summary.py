@@ -106,9 +106,7 @@ def summary_of(scores: Scores, bins: int) -> dict[str, float]:
     }
 
 
-def measured(
-    scores: Scores, bins: int, units: Any, level: float, resamples: int, seed: int
-) -> dict[str, Measured]:
+def measured(scores: Scores, bins: int, units: Any, level: float, resamples: int, seed: int) -> dict[str, Measured]:
     """Compute `summary_with_intervals` from scores.
 
     Args:

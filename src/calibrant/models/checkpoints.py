@@ -83,9 +83,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     network.load_state_dict(tensors)
 
 
-def save_model(
-    folder: Path, network: nn.Module, preprocessing: Mapping[str, Any], about: Mapping[str, Any]
-) -> None:
+def save_model(folder: Path, network: nn.Module, preprocessing: Mapping[str, Any], about: Mapping[str, Any]) -> None:
     """Write a folder that `load_model` and open_clip's ``local-dir:`` both read.
 
     Args:

@@ -177,9 +177,7 @@ class _Computation:
         if self.views == 1:
             return [self.encoder.test_transform(image)]
         return [
-            self.encoder.train_transform(
-                image, draws(self.seed, "cached views", view, index), self.augmentation
-            )
+            self.encoder.train_transform(image, draws(self.seed, "cached views", view, index), self.augmentation)
             for view in range(self.views)
         ]
 

@@ -63,14 +63,10 @@ class OpenClipEncoder(DualEncoder):
     @override
     def tokenize(self, texts: Sequence[str]) -> Tensor:
         tokenizer, longest = self._tokenizer, self.context_length
-        if not hasattr(
-            tokenizer, "eot_token_id"
-        ):  # a tokenizer of Hugging Face, which pads as its model needs
+        if not hasattr(tokenizer, "eot_token_id"):  # a tokenizer of Hugging Face, which pads as its model needs
             rows = tokenizer.tokenizer(list(texts))["input_ids"]
         else:
-            rows = [
-                [tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id] for text in texts
-            ]
+            rows = [[tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id] for text in texts]
         for text, row in zip(texts, rows, strict=True):
             if len(row) > longest:
                 raise too_long(text, len(row), longest)
@@ -99,9 +95,7 @@ class OpenClipEncoder(DualEncoder):
 
     def _text_tower(self) -> TextTower:
         if self._text is None:
-            raise InputError(
-                f"the text tower of {self.name} takes no embeddings; choose a model with CLIP's own"
-            )
+            raise InputError(f"the text tower of {self.name} takes no embeddings; choose a model with CLIP's own")
         return self._text
 
     @property
@@ -139,6 +133,4 @@ class OpenClipEncoder(DualEncoder):
 
     @override
     def image_tower_state(self) -> Mapping[str, Tensor]:
-        return {
-            name: tensor for name, tensor in self.state_dict().items() if name.startswith("network.visual.")
-        }
+        return {name: tensor for name, tensor in self.state_dict().items() if name.startswith("network.visual.")}

@@ -138,9 +138,7 @@ def load_folder(folder: Path, name: str, offline: bool, weights: Path | None = N
     config = {**content["model_cfg"], "quick_gelu": bool(content["model_cfg"].get("quick_gelu"))}
     about = {**_LOCAL, "source": name, "pretrained": name, **content.get("about", {})}
     file = weights or _weights_in(folder)
-    return _assemble(
-        name, config, file, content.get("preprocess_cfg", {}), about, f"local-dir:{folder}", offline
-    )
+    return _assemble(name, config, file, content.get("preprocess_cfg", {}), about, f"local-dir:{folder}", offline)
 
 
 def _weights_in(folder: Path) -> Path:

@@ -95,11 +95,6 @@ def find_text_tower(network: Any) -> TextTower | None:
     if type(network) is CLIP:
         return TextTower(network, network.text_pool_type, network.text_eos_id)
     text: Any = getattr(network, "text", None)
-    if (
-        type(text) is not TextTransformer
-        or text.cls_emb is not None
-        or text.use_pad_mask
-        or text.pool_type == "none"
-    ):
+    if type(text) is not TextTransformer or text.cls_emb is not None or text.use_pad_mask or text.pool_type == "none":
         return None
     return TextTower(text, text.pool_type, text.eos_id)

@@ -144,11 +144,7 @@ class Preprocessing:
             >>> Preprocessing.from_config({"size": 64}).size
             (64, 64)
         """
-        fields = {
-            key: value
-            for key, value in config.items()
-            if key in cls.__dataclass_fields__ and value is not None
-        }
+        fields = {key: value for key, value in config.items() if key in cls.__dataclass_fields__ and value is not None}
         for key, count in (("size", 2), ("mean", 3), ("std", 3)):
             if key in fields:
                 value = fields[key]
@@ -163,9 +159,7 @@ class Preprocessing:
         Returns:
             What `from_config` reads.
         """
-        return {
-            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
-        }
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     def test(self, image: Pixels) -> torch.Tensor:
         """Prepare an image for prediction, as open_clip does.
@@ -250,6 +244,4 @@ class Preprocessing:
 
 def _check(image: Pixels) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise InputError(
-            f"an image must be uint8 [H, W, 3], but this one is {image.dtype} {list(image.shape)}"
-        )
+        raise InputError(f"an image must be uint8 [H, W, 3], but this one is {image.dtype} {list(image.shape)}")

@@ -48,9 +48,7 @@ def load_model(name: str, *, checkpoint: str | Path | None = None, offline: bool
     if name == "tiny":
         return load_tiny()
     if name.startswith(("hf:", "hf-hub:")):
-        raise InputError(
-            f"'{name}': Hugging Face checkpoints cannot be read yet; give an open_clip name or folder"
-        )
+        raise InputError(f"'{name}': Hugging Face checkpoints cannot be read yet; give an open_clip name or folder")
     path = Path(name).expanduser()
     if path.is_dir():
         return loading.load_folder(path, name, offline)

@@ -33,9 +33,7 @@ def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(fields)
     logits = result["logits"] = as_matrix(fields["logits"], "logits")
     samples, columns = logits.shape
-    classes = (
-        [str(i) for i in range(columns)] if fields["classes"] is None else names(fields["classes"], "class")
-    )
+    classes = [str(i) for i in range(columns)] if fields["classes"] is None else names(fields["classes"], "class")
     if len(classes) != columns:
         raise InputError(f"logits have {columns} columns, but there are {len(classes)} class names")
     result["classes"] = classes
@@ -49,17 +47,13 @@ def checked(fields: Mapping[str, Any]) -> dict[str, Any]:
             raise InputError(f"there are {samples} rows of logits but {len(result['ids'])} ids")
     result.update(_arrays(fields, samples, columns, result["base_classes"]))
     result.update({name: _scale(fields[name], name) for name in ("logit_scale", "zero_shot_logit_scale")})
-    result["columns"] = {
-        str(name): column(value, str(name), samples) for name, value in fields["columns"].items()
-    }
+    result["columns"] = {str(name): column(value, str(name), samples) for name, value in fields["columns"].items()}
     if fields["tuned_text"] not in (None, True, False):
         raise InputError(f"tuned_text must be true or false, not {fields['tuned_text']!r}")
     return result
 
 
-def _arrays(
-    fields: Mapping[str, Any], samples: int, columns: int, base: list[str] | None
-) -> dict[str, Array]:
+def _arrays(fields: Mapping[str, Any], samples: int, columns: int, base: list[str] | None) -> dict[str, Array]:
     tuned = None if base is None else len(base)
     shapes: dict[str, tuple[int | None, ...]] = {
         "zero_shot_logits": (samples, columns),
@@ -71,11 +65,7 @@ def _arrays(
         "image_features": (samples, None),
         "reference_image_features": (None, None),
     }
-    arrays = {
-        name: as_floats(fields[name], name, shape)
-        for name, shape in shapes.items()
-        if fields[name] is not None
-    }
+    arrays = {name: as_floats(fields[name], name, shape) for name, shape in shapes.items() if fields[name] is not None}
     for space in SPACES:
         there = [name for name in space if name in arrays]
         for name in there[1:]:
@@ -84,9 +74,7 @@ def _arrays(
                                  f"{arrays[there[0]].shape[1]} and {arrays[name].shape[1]}")  # fmt: skip
     both = [arrays[name] for name in ("base_text_features", "zero_shot_base_text_features") if name in arrays]
     if len(both) == 2 and len(both[0]) != len(both[1]):
-        raise InputError(
-            f"base_text_features has {len(both[0])} rows, zero_shot_base_text_features {len(both[1])}"
-        )
+        raise InputError(f"base_text_features has {len(both[0])} rows, zero_shot_base_text_features {len(both[1])}")
     return arrays
 
 
@@ -139,11 +127,7 @@ def column(values: Any, name: str, samples: int) -> Array:
     """
     if not name:
         raise InputError("a column of the predictions has an empty name")
-    if (
-        isinstance(values, np.ndarray)
-        and values.dtype == object
-        and all(isinstance(value, str) for value in values)
-    ):
+    if isinstance(values, np.ndarray) and values.dtype == object and all(isinstance(value, str) for value in values):
         values = values.astype(str)
     array = as_array(values, f"column '{name}'")
     if array.shape != (samples,):

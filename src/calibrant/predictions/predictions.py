@@ -83,9 +83,7 @@ class Predictions:
         return len(self.logits)
 
     def __repr__(self) -> str:
-        there = [
-            item.name for item in fields(self) if _filled(getattr(self, item.name)) and item.name != "logits"
-        ]
+        there = [item.name for item in fields(self) if _filled(getattr(self, item.name)) and item.name != "logits"]
         return f"Predictions({len(self)} samples, {len(self.classes)} classes; with {', '.join(there)})"
 
     @classmethod
@@ -136,9 +134,7 @@ class Predictions:
         chosen = as_array(indices_or_mask, "the subset")
         if chosen.dtype.kind == "b":
             if chosen.shape != (len(self),):
-                raise InputError(
-                    f"the mask has shape {list(chosen.shape)}, but there are {len(self)} samples"
-                )
+                raise InputError(f"the mask has shape {list(chosen.shape)}, but there are {len(self)} samples")
             chosen = np.flatnonzero(chosen)
         if chosen.size == 0:
             raise InputError("the subset is empty: no sample was chosen")

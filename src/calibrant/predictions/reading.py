@@ -82,7 +82,5 @@ def read_predictions(path: str | Path) -> Predictions:
     """
     ending = Path(path).suffix.lower()
     if ending not in READERS:
-        raise InputError(
-            f"cannot tell what {path} holds; predictions are read from {', '.join(READERS)} files"
-        )
+        raise InputError(f"cannot tell what {path} holds; predictions are read from {', '.join(READERS)} files")
     return READERS[ending](path)

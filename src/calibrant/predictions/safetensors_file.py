@@ -52,13 +52,9 @@ def write(predictions: Predictions, path: str | Path) -> None:
     try:
         text = json.dumps(head, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise InputError(
-            f"cannot write {path}: `about` must hold only what JSON can hold ({error})"
-        ) from error
+        raise InputError(f"cannot write {path}: `about` must hold only what JSON can hold ({error})") from error
     with atomic_write(path) as temporary:
-        save_file(
-            {name: np.ascontiguousarray(value) for name, value in tensors.items()}, temporary, {KEY: text}
-        )
+        save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, temporary, {KEY: text})
 
 
 def read(path: str | Path) -> Predictions:
@@ -92,9 +88,7 @@ def read(path: str | Path) -> Predictions:
         return from_fields(tensors, path)
     head = json.loads(text)
     if head["format"] > FORMAT:
-        raise InputError(
-            f"{path} was written by a newer Calibrant (format {head['format']}); upgrade to read it"
-        )
+        raise InputError(f"{path} was written by a newer Calibrant (format {head['format']}); upgrade to read it")
     texts = {name: np.array(values, dtype=str) for name, values in head["texts"].items()}
     columns = {name: texts[name] if name in texts else tensors.pop(COLUMN + name) for name in head["columns"]}
     try:

@@ -48,9 +48,7 @@ def read_csv(path: str | Path) -> Predictions:
                 if not row:
                     continue
                 if len(row) != len(header):
-                    raise InputError(
-                        f"{path}, line {reader.line_num}: {len(row)} values for {len(header)} columns"
-                    )
+                    raise InputError(f"{path}, line {reader.line_num}: {len(row)} values for {len(header)} columns")
                 for field, positions in parts.items():
                     numbers[field].append(_numbers(row, positions, header, f"{path}, line {reader.line_num}"))
                 for position, name in enumerate(header):
@@ -61,9 +59,7 @@ def read_csv(path: str | Path) -> Predictions:
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} is no CSV table in UTF-8: {error}") from error
     arrays = {field: np.array(rows).reshape(len(rows), len(parts[field])) for field, rows in numbers.items()}
-    columns = {
-        name: np.array(values) if name in ("label", "id") else typed(values) for name, values in rest.items()
-    }
+    columns = {name: np.array(values) if name in ("label", "id") else typed(values) for name, values in rest.items()}
     return _predictions(header, parts, arrays, columns, path)
 
 
@@ -103,9 +99,7 @@ def read_parquet(path: str | Path) -> Predictions:
     for name in (header[position] for positions in parts.values() for position in positions):
         if columns[name].dtype.kind not in "iuf":
             raise InputError(f"{path}: column '{name}' must hold numbers")
-    arrays = {
-        field: np.stack([columns[header[i]] for i in positions], axis=1) for field, positions in parts.items()
-    }
+    arrays = {field: np.stack([columns[header[i]] for i in positions], axis=1) for field, positions in parts.items()}
     rest = {name: values for name, values in columns.items() if not _field(name)}
     return _predictions(header, parts, arrays, rest, path)
 
@@ -150,8 +144,7 @@ def _parts(header: Sequence[str], path: str | Path) -> dict[str, list[int]]:
     if ("logits" in parts) + ("probabilities" in parts) != 1:
         shown = ", ".join(header[:6]) + (", ..." if len(header) > 6 else "")
         raise InputError(
-            f"{path} needs one column 'logit:NAME' per class (or 'probability:NAME', not both); "
-            f"its columns are {shown}"
+            f"{path} needs one column 'logit:NAME' per class (or 'probability:NAME', not both); its columns are {shown}"
         )
     return parts
 
@@ -186,9 +179,7 @@ def _predictions(
     if "zero_shot_logits" in parts:
         order = _classes(header, parts["zero_shot_logits"])
         if sorted(order) != sorted(values["classes"]):
-            raise InputError(
-                f"{path}: the 'zero_shot_logit:' columns name other classes than the 'logit:' ones"
-            )
+            raise InputError(f"{path}: the 'zero_shot_logit:' columns name other classes than the 'logit:' ones")
         same_order = [order.index(name) for name in values["classes"]]
         values["zero_shot_logits"] = arrays["zero_shot_logits"][:, same_order]
     labels = columns.pop("label", None)

@@ -195,9 +195,7 @@ def values_by_set(marks: Sequence[Mark], axis: str, percent: bool, name: str, de
 
 def _draw_mark(axes: Axes, mark: Mark, height: float) -> None:
     colour = STANDINS[f"series-{mark.series % SERIES}"]
-    axes.hlines(
-        height, mark.low, mark.high, color=colour, linewidth=1.2, alpha=0.55 if mark.hollow else 1, zorder=2
-    )
+    axes.hlines(height, mark.low, mark.high, color=colour, linewidth=1.2, alpha=0.55 if mark.hollow else 1, zorder=2)
     axes.scatter(
         [mark.value],
         [height],

@@ -28,9 +28,7 @@ def ends(estimate: Estimate, share: bool) -> str:
     """
     if not estimate.known:
         return "no interval"
-    return (
-        f"{number(estimate.low, share).removesuffix(' %')}–{number(estimate.high, share).removesuffix(' %')}"
-    )
+    return f"{number(estimate.low, share).removesuffix(' %')}–{number(estimate.high, share).removesuffix(' %')}"
 
 
 def sortable(value: float) -> str:

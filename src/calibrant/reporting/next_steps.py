@@ -20,12 +20,8 @@ def next_steps(lead: MeasuredRun) -> list[str]:
     """
     steps = [*_on_calibration(lead), *_on_shift(lead), *_on_tuning(lead), *_on_size(lead)]
     if lead.main.result.images is not None:
-        steps.append(
-            "Look at the most trusted wrong answers below: wrong labels and look-alike classes explain many."
-        )
-    return steps or [
-        "Measure on a set that looks like the images you will meet, and write this report again."
-    ]
+        steps.append("Look at the most trusted wrong answers below: wrong labels and look-alike classes explain many.")
+    return steps or ["Measure on a set that looks like the images you will meet, and write this report again."]
 
 
 def _on_calibration(lead: MeasuredRun) -> list[str]:
@@ -33,17 +29,13 @@ def _on_calibration(lead: MeasuredRun) -> list[str]:
     if main.final_name == UNCALIBRATED:
         if gap(main.raw).sign == 0:
             return []
-        return [
-            "Fit temperature scaling on validation images (calibrant calibrate) and write this report again."
-        ]
+        return ["Fit temperature scaling on validation images (calibrant calibrate) and write this report again."]
     name = calibrator_words(main.final_name)
     sign = error_change(main.raw, main.final).sign
     if sign < 0:
         return [f"Use the confidence after {name}, not the raw one."]
     if sign > 0:
-        return [
-            f"Leave out {name}: it harms here. Check that the validation images look like the test images."
-        ]
+        return [f"Leave out {name}: it harms here. Check that the validation images look like the test images."]
     return [f"Raw confidence and confidence after {name} are equally good here: use either."]
 
 

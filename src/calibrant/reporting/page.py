@@ -98,9 +98,7 @@ def write_report(results: Sequence[RunResults], path: str | Path) -> Path:
 
 
 def _title(results: Sequence[RunResults]) -> str:
-    names = list(dict.fromkeys(run.title for run in results if run.method != "zero-shot")) or [
-        results[0].title
-    ]
+    names = list(dict.fromkeys(run.title for run in results if run.method != "zero-shot")) or [results[0].title]
     shown = ", ".join(names[:4]) + (" and others" if len(names) > 4 else "")
     return f"{shown}: how far to trust it" if len(names) == 1 else f"{shown}: how far to trust them"
 
@@ -119,8 +117,7 @@ def _section(number: int, group: Sequence[MeasuredRun], share: int) -> Section:
         steps=tuple(next_steps(lead)),
         rows=tuple(rows),
         legend=tuple(
-            Legend(titles[series], series % SERIES, MARKERS[series % len(MARKERS)])
-            for series in sorted(titles)
+            Legend(titles[series], series % SERIES, MARKERS[series % len(MARKERS)]) for series in sorted(titles)
         ),
         figures=_figures(number, rows),
         diagrams=diagrams,
@@ -149,8 +146,7 @@ def _figures(number: int, rows: Sequence[Row]) -> tuple[tuple[str, Markup], ...]
             for row in chosen
         ]
         said = "; ".join(
-            f"{row.set_name}, {row.method}, {calibrator_words(row.calibrator)}:"
-            f" {row.answers.values[key].value:.3f}"
+            f"{row.set_name}, {row.method}, {calibrator_words(row.calibrator)}: {row.answers.values[key].value:.3f}"
             for row in chosen
         )
         made.append(
@@ -182,9 +178,7 @@ def _diagrams(
             heading = calibrator_words(name)
             said = _describe(run, measured, heading, answers)
             made.append(
-                Diagram(
-                    heading, reliability_diagram(answers.curve, f"g{number}-d{index}-{name}", said), answers
-                )
+                Diagram(heading, reliability_diagram(answers.curve, f"g{number}-d{index}-{name}", said), answers)
             )
         budget -= sum(len(one.svg) for one in made)
         if budget < 0 and pairs:
@@ -203,9 +197,7 @@ def _describe(run: MeasuredRun, measured: MeasuredSet, heading: str, answers: An
     return f"Reliability diagram, {run.run.title} on {measured.result.name}, {heading}. {bins}."
 
 
-def _galleries(
-    group: Sequence[MeasuredRun], lead: MeasuredRun, budget: int
-) -> tuple[tuple[MeasuredRun, Gallery], ...]:
+def _galleries(group: Sequence[MeasuredRun], lead: MeasuredRun, budget: int) -> tuple[tuple[MeasuredRun, Gallery], ...]:
     found: list[tuple[MeasuredRun, Gallery]] = []
     for run, measured in _in_order(group, lead):
         made = gallery(measured)

@@ -103,9 +103,7 @@ def inline(figure: Figure, name: str, description: str) -> Markup:
             # the metadata hold addresses; a <style> inside an inline SVG would reach the whole page
             if _local(child.tag) in ("metadata", "style"):
                 parent.remove(child)
-    used = {
-        found for element in root.iter() for value in element.attrib.values() for found in _references(value)
-    }
+    used = {found for element in root.iter() for value in element.attrib.values() for found in _references(value)}
     for element in root.iter():
         element.tag = _local(element.tag)
         element.attrib = {

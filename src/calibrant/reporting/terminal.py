@@ -33,12 +33,8 @@ def results_table(title: str, rows: Sequence[Row], measures: Sequence[str] = SHO
     from rich import box
     from rich.table import Table
 
-    caption = (
-        "In brackets: 95 % interval. Floor: the ECE a perfectly calibrated model would show on these images."
-    )
-    table = Table(
-        title=escape(title), title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE
-    )
+    caption = "In brackets: 95 % interval. Floor: the ECE a perfectly calibrated model would show on these images."
+    table = Table(title=escape(title), title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE)
     table.add_column("images / method", overflow="fold", min_width=15)
     table.add_column("confidence", overflow="fold")
     chosen = [measure for measure in MEASURES if measure.key in measures]

@@ -50,9 +50,7 @@ def points(change: Estimate) -> str:
     """Write a change of a share in percentage points with its interval, without its sign."""
     ends = sorted((abs(change.low), abs(change.high)))
     digits = 1 if abs(change.value) < 0.0095 else 0
-    return (
-        f"{100 * abs(change.value):.{digits}f} points ({100 * ends[0]:.{digits}f}–{100 * ends[1]:.{digits}f})"
-    )
+    return f"{100 * abs(change.value):.{digits}f} points ({100 * ends[0]:.{digits}f}–{100 * ends[1]:.{digits}f})"
 
 
 def calibrator_words(name: str) -> str:
@@ -111,9 +109,7 @@ def choose_lead(group: Sequence[MeasuredRun]) -> MeasuredRun:
 def _what_it_is(lead: MeasuredRun) -> Point:
     run, classes = lead.run, len(lead.main.result.classes)
     if not lead.tuned:
-        return Point(
-            "What this is", f"{run.model} as it comes, without tuning, asked about {classes} classes."
-        )
+        return Point("What this is", f"{run.model} as it comes, without tuning, asked about {classes} classes.")
     text = f"{run.title}: the model {run.model}, tuned on {run.data} with the method {run.method}."
     return Point("What this is", f"{text} It chooses among {classes} classes.")
 
@@ -123,12 +119,7 @@ def _which_method(group: Sequence[MeasuredRun], lead: MeasuredRun) -> Point:
     level: list[str] = []
     for run in group:
         other = run.find(lead.main.result.name)
-        if (
-            run is lead
-            or not run.tuned
-            or other is None
-            or list(other.result.ids) != list(lead.main.result.ids)
-        ):
+        if run is lead or not run.tuned or other is None or list(other.result.ids) != list(lead.main.result.ids):
             continue  # a paired comparison needs the same images
         change = accuracy_change(other.raw, lead.main.raw)
         shown = f"{run.run.title} ({percent(float(np.mean(other.raw.correct)))})"
@@ -165,9 +156,7 @@ def near_ninety(answers: Answers) -> tuple[int, Estimate | None]:
     count = int(np.sum(chosen))
     if count < ENOUGH:
         return count, None
-    return count, share_estimate(
-        answers.correct[chosen], None if answers.units is None else answers.units[chosen]
-    )
+    return count, share_estimate(answers.correct[chosen], None if answers.units is None else answers.units[chosen])
 
 
 def _says_ninety(main: MeasuredSet) -> Point:
@@ -217,9 +206,7 @@ def _trust(sets: Sequence[MeasuredSet]) -> str:
     gaps = [(one, gap(one.final)) for one in sets]
     sure = sorted((pair for pair in gaps if pair[1].sign > 0), key=lambda pair: -pair[1].value)
     unsure = [pair for pair in gaps if pair[1].sign < 0]
-    after = (
-        "" if sets[0].final_name == UNCALIBRATED else f" even after {calibrator_words(sets[0].final_name)}"
-    )
+    after = "" if sets[0].final_name == UNCALIBRATED else f" even after {calibrator_words(sets[0].final_name)}"
     if not sure and not unsure:
         return "On average its confidence fits how often it is right, within the uncertainty."
     sentences = []
@@ -241,9 +228,7 @@ def _calibrating(lead: MeasuredRun) -> Point:
     if sign == 0:
         effect = f"does not clearly change the calibration error ({before:.3f} before, {after:.3f} after)"
     else:
-        effect = (
-            f"{'lowers' if sign < 0 else 'raises'} the calibration error from {before:.3f} to {after:.3f}"
-        )
+        effect = f"{'lowers' if sign < 0 else 'raises'} the calibration error from {before:.3f} to {after:.3f}"
     text = f"{name[0].upper()}{name[1:]} {effect}; a perfectly calibrated model would show about"
     text += f" {main.final.noise_floor:.3f} on this many images."
     others = [error_change(one.raw, one.final).sign for one in lead.sets if one is not main]
@@ -252,9 +237,5 @@ def _calibrating(lead: MeasuredRun) -> Point:
         parts = [f"on {others.count(sign)} {what}" for what, sign in counts if sign in others]
         text += f" Of the {len(others)} other sets, {_and(parts)}." if len(others) > 1 else ""
     same = np.array_equal(main.raw.answer, main.final.answer)
-    text += (
-        " It changes no answer, only how sure the model is."
-        if same
-        else " It also changes some of the answers."
-    )
+    text += " It changes no answer, only how sure the model is." if same else " It also changes some of the answers."
     return Point(f"What {name} does", text)

@@ -48,9 +48,7 @@ class Checkpoint:
 
     def group(self, name: str) -> dict[str, Tensor]:
         """Give the tensors of a group by their names in it."""
-        return {
-            key[len(name) + 1 :]: value for key, value in self.tensors.items() if key.startswith(f"{name}:")
-        }
+        return {key[len(name) + 1 :]: value for key, value in self.tensors.items() if key.startswith(f"{name}:")}
 
     def write(self, folder: str | Path) -> None:
         """Replace the checkpoint in a folder; a kill at any moment leaves the old one or the new one.
@@ -61,9 +59,7 @@ class Checkpoint:
         Raises:
             InputError: if it cannot be written.
         """
-        about = {
-            name: getattr(self, name) for name in ("stage", "step", "scalars", "identity", "surroundings")
-        }
+        about = {name: getattr(self, name) for name in ("stage", "step", "scalars", "identity", "surroundings")}
         write_tensors(Path(folder) / _FILE, self.tensors, about)
 
     @classmethod

@@ -67,9 +67,7 @@ def fit(
     _check_labels(train)
     task = Task(train.classes, train.templates, train.words)
     checkpoint = (
-        resume_from
-        if isinstance(resume_from, Checkpoint) or resume_from is None
-        else Checkpoint.read(resume_from)
+        resume_from if isinstance(resume_from, Checkpoint) or resume_from is None else Checkpoint.read(resume_from)
     )
     identity = _identity(encoder, train, recipe, seed)
     if checkpoint is not None:
@@ -81,9 +79,7 @@ def fit(
         model = build(encoder.to(_device()), task, recipe, stage, seed)
         model.load_tensors(carried)
         resume = checkpoint if checkpoint is not None and checkpoint.stage == stage else None
-        work = _work(
-            model, train, recipe, stage, seed, cache or FeatureCache(), identity, carried, callbacks, resume
-        )
+        work = _work(model, train, recipe, stage, seed, cache or FeatureCache(), identity, carried, callbacks, resume)
         solver = dict(recipe.stages[stage].solver)
         SOLVERS.build(str(solver.pop("name")), solver).solve(work)
         carried = model.tensors()
@@ -107,14 +103,10 @@ def _work(
     if parts.objective is not None:
         settings = dict(parts.objective)
         objective = OBJECTIVES.build(str(settings.pop("name")), settings)
-    regularizers = {
-        name: REGULARIZERS.build(name, given, model) for name, given in parts.regularizers.items()
-    }
+    regularizers = {name: REGULARIZERS.build(name, given, model) for name, given in parts.regularizers.items()}
     last = stage == len(recipe.stages) - 1
     averagings = (
-        {name: AVERAGINGS.build(name, given, model) for name, given in recipe.averaging.items()}
-        if last
-        else {}
+        {name: AVERAGINGS.build(name, given, model) for name, given in recipe.averaging.items()} if last else {}
     )
     return Work(
         model, train, objective, regularizers, averagings, seed, stage, cache, identity, carried, callbacks,

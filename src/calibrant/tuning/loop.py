@@ -36,9 +36,7 @@ class Step(nn.Module):
         regularizers: extra terms by name.
     """
 
-    def __init__(
-        self, model: Parameterization, objective: Objective, regularizers: Mapping[str, Regularizer]
-    ) -> None:
+    def __init__(self, model: Parameterization, objective: Objective, regularizers: Mapping[str, Regularizer]) -> None:
         super().__init__()
         self.model = model
         self.objective = objective
@@ -130,11 +128,7 @@ def _fast_and_repeatable(device: torch.device, precision: str) -> Iterator[None]
     flushed = torch.set_flush_denormal(True)
     try:
         # on a CPU the backward of flash attention in bf16 takes more than half of a step
-        with (
-            sdpa_kernel(SDPBackend.MATH)
-            if device.type == "cpu" and precision == "bf16"
-            else contextlib.nullcontext()
-        ):
+        with sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" and precision == "bf16" else contextlib.nullcontext():
             yield
     finally:
         if flushed:
@@ -154,13 +148,9 @@ def _batches(work: Work, settings: StepsSettings) -> Batches:
     if settings.views == "live":
         images = LiveImages(train, model.encoder, augmentation, work.seed, work.stage)
     elif model.trains_image_tower:
-        raise InputError(
-            f"solver.views is {settings.views}, but the image tower is trained here: set it to live"
-        )
+        raise InputError(f"solver.views is {settings.views}, but the image tower is trained here: set it to live")
     else:
-        features = work.cache.features(
-            model.encoder, train, settings.views, work.seed, augmentation=augmentation
-        )
+        features = work.cache.features(model.encoder, train, settings.views, work.seed, augmentation=augmentation)
         images = CachedViews(features, work.seed, work.stage)
     reads = work.objective is not None and work.objective.reads_captions
     captions = Captions(model.task, model.encoder, work.seed, work.stage) if reads else None
@@ -234,16 +224,12 @@ def _checkpoint(work: Work, done: int, optimizer: Any, accelerator: Accelerator)
     trainables = work.model.parameterization.trainables()
     tensors = {f"carried:{name}": tensor for name, tensor in work.carried.items()}
     tensors |= {f"trained:{name}": tensor for name, tensor in trainables.items()}
-    tensors |= {
-        f"optimizer:{name}": value for name, value in optimizer_tensors(optimizer, trainables).items()
-    }
+    tensors |= {f"optimizer:{name}": value for name, value in optimizer_tensors(optimizer, trainables).items()}
     tensors |= _live_tensors(work)
     # a copy, since the caller may keep it while training goes on
     copies = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
     scalars = {"loss_scale": accelerator.scaler.state_dict()} if accelerator.scaler is not None else {}
-    return Checkpoint(
-        work.stage, done, copies, scalars, dict(work.identity), surroundings(accelerator.device)
-    )
+    return Checkpoint(work.stage, done, copies, scalars, dict(work.identity), surroundings(accelerator.device))
 
 
 @torch.no_grad()

@@ -82,9 +82,7 @@ def learning_rate(step: int, total: int, settings: StepsSettings) -> float:
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rising) / (total - rising)))
 
 
-def optimizer_tensors(
-    optimizer: torch.optim.Optimizer, trainables: Mapping[str, nn.Parameter]
-) -> dict[str, Tensor]:
+def optimizer_tensors(optimizer: torch.optim.Optimizer, trainables: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
     """Name the tensors of an optimizer's state by the tensors that they belong to.
 
     Args:

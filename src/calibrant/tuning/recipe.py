@@ -78,9 +78,7 @@ class _File(Recipe):
     profiles: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
 
-def load_recipe(
-    method: str | Path, overrides: Mapping[str, Any] | None = None, profile: str = "published"
-) -> Recipe:
+def load_recipe(method: str | Path, overrides: Mapping[str, Any] | None = None, profile: str = "published") -> Recipe:
     """Find a method, put together what ``+`` adds to it, and write out every setting.
 
     Later values win: the recipe, then what is added, then the profile, then `overrides`.
@@ -192,9 +190,7 @@ def _complete(values: dict[str, Any], where: Where) -> Recipe:
         for key, registry in _ONE_OF.items():
             if stage[key] is not None:
                 stage[key] = _part(registry, stage[key], where, (*place, key))
-        stage["regularizers"] = _parts(
-            components.REGULARIZERS, stage["regularizers"], where, (*place, "regularizers")
-        )
+        stage["regularizers"] = _parts(components.REGULARIZERS, stage["regularizers"], where, (*place, "regularizers"))
     resolved["averaging"] = _parts(components.AVERAGINGS, resolved["averaging"], where, ("averaging",))
     return Recipe.model_validate(resolved)
 
@@ -206,19 +202,13 @@ _ONE_OF = {
 }
 
 
-def _part(
-    registry: components.Registry[Any], given: dict[str, Any], where: Where, place: Place
-) -> dict[str, Any]:
+def _part(registry: components.Registry[Any], given: dict[str, Any], where: Where, place: Place) -> dict[str, Any]:
     name = given.get("name")
     if not isinstance(name, str):
-        raise InputError(
-            f"{where(place)}: {registry.kind} needs a 'name'; known: {', '.join(registry.names())}"
-        )
+        raise InputError(f"{where(place)}: {registry.kind} needs a 'name'; known: {', '.join(registry.names())}")
     rest = {key: value for key, value in given.items() if key != "name"}
     return {"name": name, **registry.settings(name, rest, where, place)}
 
 
-def _parts(
-    registry: components.Registry[Any], given: dict[str, Any], where: Where, place: Place
-) -> dict[str, Any]:
+def _parts(registry: components.Registry[Any], given: dict[str, Any], where: Where, place: Place) -> dict[str, Any]:
     return {name: registry.settings(name, value, where, (*place, name)) for name, value in given.items()}

@@ -115,9 +115,7 @@ class TunedModel(Answers):
             list), ``image_tower`` (``"tuned"`` or ``"untouched"``), ``model``, ``method``.
     """
 
-    def __init__(
-        self, encoder: DualEncoder, task: Task, recipe: Recipe, parameterization: Parameterization
-    ) -> None:
+    def __init__(self, encoder: DualEncoder, task: Task, recipe: Recipe, parameterization: Parameterization) -> None:
         super().__init__(parameterization)
         self.recipe = recipe
         self.classes = list(task.classes)
@@ -204,9 +202,7 @@ class TunedModel(Answers):
 
             encoder = load_model(name)
         if encoder.fingerprint() != fingerprint:
-            raise InputError(
-                f"{path} was tuned from '{name}' with other weights than those of '{encoder.name}' here"
-            )
+            raise InputError(f"{path} was tuned from '{name}' with other weights than those of '{encoder.name}' here")
         model = build(encoder, task, recipe, stage=len(recipe.stages) - 1, seed=0)
         missing = sorted(set(model.parameterization.trainables()) - set(tensors))
         if missing:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from calibrant.data.emoji import load as loading
+from calibrant.data.emoji.load import _evaluation_set
 
 # tests import the golden scenes by name
 sys.path.insert(0, str(Path(__file__).parent))
@@ -19,4 +19,4 @@ def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     """Point the cache of rendered scenes to an empty folder."""
     monkeypatch.setenv("CALIBRANT_CACHE", str(tmp_path))
     yield tmp_path / "emoji"
-    loading._evaluation_set.cache_clear()
+    _evaluation_set.cache_clear()

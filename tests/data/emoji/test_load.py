@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from calibrant.data.emoji import describe, load, names, rendering
-from calibrant.data.emoji import load as load_function
 from calibrant.data.emoji.load import _evaluation_set
 from calibrant.data.registry import load_data
 from calibrant.errors import InputError
@@ -44,7 +43,6 @@ def test_scenes_cut_evaluation_but_not_training(cache_folder: Path) -> None:
 def test_every_set_is_described() -> None:
     assert [row["name"] for row in describe()] == names()
     assert all(row[key] for row in describe() for key in ("what", "licence", "source", "limits"))
-    assert load_function is load
 
 
 def rendered_files(folder: Path) -> list[Path]:
@@ -62,9 +60,7 @@ def test_scenes_are_rendered_once(cache_folder: Path, monkeypatch: pytest.Monkey
     assert first.fingerprint == second.fingerprint
 
 
-def test_another_cache_folder_is_respected(
-    cache_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_cache_folder_is_respected(cache_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load("emoji/hard", scenes=3).split("test")
     monkeypatch.setenv("CALIBRANT_CACHE", str(tmp_path / "other"))
     load("emoji/hard", scenes=3).split("test")

@@ -44,8 +44,7 @@ def test_a_scene_depends_on_its_index_alone(stream: str) -> None:
 
 def test_another_seed_or_set_gives_other_scenes() -> None:
     a, b, c = (
-        Draws(*of)("angle", 10_000)
-        for of in (("a", np.arange(9), 0), ("a", np.arange(9), 1), ("b", np.arange(9), 0))
+        Draws(*of)("angle", 10_000) for of in (("a", np.arange(9), 0), ("a", np.arange(9), 1), ("b", np.arange(9), 0))
     )
     assert (a != b).any()
     assert (a != c).any()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from calibrant.data.corruptions import CORRUPTIONS
-from calibrant.data.emoji import load as loading
+from calibrant.data.emoji import load
 from calibrant.data.emoji.backgrounds import FAMILIES
 from calibrant.data.emoji.drawings import SKETCH_STYLES, Drawings, concepts, embedded
 from calibrant.data.emoji.draws import Draws
@@ -51,7 +51,7 @@ def test_all_sets_are_there_and_the_main_ones_are_large() -> None:
 
 @pytest.mark.parametrize("name", [*MAIN, "emoji/animals", "emoji/food/new"])
 def test_every_scene_is_described(name: str, cache_folder: Path) -> None:
-    part = loading.load(name, scenes=15).split("test")
+    part = load(name, scenes=15).split("test")
     assert len(part) == len(part.images) == len(part.ids) == len(set(part.ids)) == 15
     assert part.unit == "drawing"
     assert {"drawing", "style", "background", "object_area", "content"} <= set(part.columns)
@@ -65,7 +65,7 @@ def test_every_scene_is_described(name: str, cache_folder: Path) -> None:
 
 
 def test_validation_has_two_parts_of_the_same_classes(cache_folder: Path) -> None:
-    data = loading.load("emoji/instruments", scenes=64)
+    data = load("emoji/instruments", scenes=64)
     part = data.split("validation")
     labels = {which: part.labels[part.columns["part"] == which] for which in ("choice", "threshold")}
     assert set(labels["choice"]) == set(labels["threshold"]) == set(range(len(data.classes)))
@@ -73,9 +73,9 @@ def test_validation_has_two_parts_of_the_same_classes(cache_folder: Path) -> Non
 
 
 def test_union_says_which_half_a_class_belongs_to(cache_folder: Path) -> None:
-    part = loading.load("emoji/union", scenes=430).split("test")
-    base = set(loading.load("emoji/base").classes)
-    assert part.classes == loading.load("emoji").classes
+    part = load("emoji/union", scenes=430).split("test")
+    base = set(load("emoji/base").classes)
+    assert part.classes == load("emoji").classes
     assert set(part.columns["half"]) == {"base", "new"}
     for label, half in zip(part.labels, part.columns["half"], strict=True):
         assert (part.classes[label] in base) == (half == "base")
@@ -83,13 +83,13 @@ def test_union_says_which_half_a_class_belongs_to(cache_folder: Path) -> None:
 
 def test_corruptions_are_spread_evenly(cache_folder: Path) -> None:
     assert suites()["emoji/corrupted"].scenes["test"] % 75 == 0
-    part = loading.load("emoji/corrupted", scenes=150).split("test")
+    part = load("emoji/corrupted", scenes=150).split("test")
     pairs = Counter(zip(part.columns["corruption"].tolist(), part.columns["severity"].tolist(), strict=True))
     assert pairs == {(kind, severity): 2 for kind in CORRUPTIONS for severity in range(1, 6)}
 
 
 def test_unknown_scenes_have_no_label_and_say_what_they_are(cache_folder: Path) -> None:
-    part = loading.load("emoji/unknown", scenes=30).split("test")
+    part = load("emoji/unknown", scenes=30).split("test")
     assert (part.labels == -1).all()
     kinds = part.columns["kind"]
     assert Counter(kinds.tolist()) == {"object": 10, "empty": 10, "noise": 10}
@@ -140,7 +140,7 @@ def test_a_class_without_a_drawing_leaves_the_label_space() -> None:
     lacking = Drawings(embedded().pixels, place, embedded().styles)
     suite, indices = suites()["emoji/sketch"], np.arange(900)
     space = [concept.name for concept in label_space(suite, "test", lacking)]
-    assert set(concept.name for concept in suite.classes()) - set(space) == {missing}
+    assert {concept.name for concept in suite.classes()} - set(space) == {missing}
     casting = cast(suite, "test", lacking, Draws("lacking", indices, 0), indices)
     assert set(casting.labels) == set(range(len(space)))
     for label, drawing in zip(casting.labels, casting.names, strict=True):

@@ -69,9 +69,7 @@ def corrupt(image: npt.NDArray[np.uint8], kind: str, severity: int, seed: int) -
     if severity not in range(1, 6):
         raise InputError(f"severity must be 1, 2, 3, 4 or 5; got {severity}")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or min(image.shape[:2]) < 16:
-        raise InputError(
-            f"a uint8 image [H, W, 3] of 16 pixels or more is needed; got {image.dtype} {image.shape}"
-        )
+        raise InputError(f"a uint8 image [H, W, 3] of 16 pixels or more is needed; got {image.dtype} {image.shape}")
     generator = np.random.Generator(np.random.Philox(key=[seed, zlib.crc32(kind.encode()) * 8 + severity]))
     result = _KINDS[kind](image / 255.0, severity - 1, generator)
     return np.rint(np.clip(result, 0, 1) * 255).astype(np.uint8)

@@ -69,9 +69,7 @@ def streak(length: float, angle: float) -> Floats:
 
 def sample(image: Floats, places: Floats) -> Floats:
     """Read the image [H, W, C] at places [2, H, W] between pixels; edges are mirrored."""
-    channels = [
-        ndimage.map_coordinates(image[..., c], places, order=1, mode="reflect") for c in range(image.shape[2])
-    ]
+    channels = [ndimage.map_coordinates(image[..., c], places, order=1, mode="reflect") for c in range(image.shape[2])]
     return np.stack(channels, axis=-1)
 
 

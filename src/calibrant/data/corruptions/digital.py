@@ -44,9 +44,7 @@ def pixelate(image: Floats, level: int, generator: np.random.Generator) -> Float
     height, width = image.shape[:2]
     # the number of cells a side goes by 64 pixels, so that large images get equally coarse
     cells = _CELLS[level] / scale(image)
-    small = _image(image).resize(
-        (max(1, round(width * cells)), max(1, round(height * cells))), Image.Resampling.BOX
-    )
+    small = _image(image).resize((max(1, round(width * cells)), max(1, round(height * cells))), Image.Resampling.BOX)
     return np.asarray(small.resize((width, height), Image.Resampling.NEAREST)) / 255.0
 
 

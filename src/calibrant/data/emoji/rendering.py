@@ -25,9 +25,7 @@ SEED = 0
 CHUNK = 32
 """Scenes that are rendered together: few enough that their temporaries stay in the processor's cache."""
 
-SCENE = np.dtype(
-    [("image", np.uint8, (SIDE, SIDE, 3)), ("mask", np.uint8, (SIDE * SIDE // 8,)), ("checksum", "<u4")]
-)
+SCENE = np.dtype([("image", np.uint8, (SIDE, SIDE, 3)), ("mask", np.uint8, (SIDE * SIDE // 8,)), ("checksum", "<u4")])
 """One stored scene: the image, the mask with eight pixels a byte, and the CRC-32 of both."""
 
 Records = npt.NDArray[np.void]

@@ -26,9 +26,7 @@ TASK_TEMPLATES = {
 }
 """Group of concepts to the class prompt of its task."""
 
-_RESAMPLED = Look(
-    size=(26, 60), turn=64, distractor=30, noise=16, light=30, background=(20, 255), out_of_frame=8
-)
+_RESAMPLED = Look(size=(26, 60), turn=64, distractor=30, noise=16, light=30, background=(20, 255), out_of_frame=8)
 _CLUTTER = Look(size=(18, 34), turn=170, distractor=85, hidden=60, noise=22, light=35, out_of_frame=15)
 _LIGHT_GROUND = Look(background=(150, 255))
 

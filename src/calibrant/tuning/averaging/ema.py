@@ -60,9 +60,7 @@ class EMA(Averaging):
 
     def after_step(self, step: int, total: int) -> None:
         if step % self.settings.every == 0:
-            moving_average(
-                self.average, dict(self.model.parameterization.trainables()), self.settings.momentum
-            )
+            moving_average(self.average, dict(self.model.parameterization.trainables()), self.settings.momentum)
 
     def finish(self) -> None:
         self.model.load_tensors(self.average)

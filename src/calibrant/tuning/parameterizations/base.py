@@ -41,9 +41,7 @@ class Parameterization(nn.Module, Component):
     trains_image_tower: bool = False
     text_side: str = "zero-shot"
 
-    def __init__(
-        self, settings: checked.Settings, encoder: DualEncoder, task: Task, draw: np.random.Generator
-    ) -> None:
+    def __init__(self, settings: checked.Settings, encoder: DualEncoder, task: Task, draw: np.random.Generator) -> None:
         super().__init__()
         self.encoder = encoder
         self.task = task
@@ -58,9 +56,7 @@ class Parameterization(nn.Module, Component):
         Raises:
             InputError: if there are none, as for a context that starts from random numbers.
         """
-        raise InputError(
-            f"'{self.name}' does not start from the zero-shot model, so it cannot be averaged with it"
-        )
+        raise InputError(f"'{self.name}' does not start from the zero-shot model, so it cannot be averaged with it")
 
     def image_features(self, pixels: Tensor) -> Tensor:
         """Encode images.
@@ -96,9 +92,7 @@ class Parameterization(nn.Module, Component):
         """
         return text_classifier(self.encoder, names, templates or self.task.templates, self.task.words)
 
-    def logits(
-        self, image_features: Tensor, names: Sequence[str], text_features: TextFeatures | None = None
-    ) -> Tensor:
+    def logits(self, image_features: Tensor, names: Sequence[str], text_features: TextFeatures | None = None) -> Tensor:
         """Compare images with classes.
 
         Args:

@@ -23,9 +23,7 @@ class Full(Parameterization):
     trains_image_tower = True
     text_side = "tuned"
 
-    def __init__(
-        self, settings: Settings, encoder: DualEncoder, task: Task, draw: np.random.Generator
-    ) -> None:
+    def __init__(self, settings: Settings, encoder: DualEncoder, task: Task, draw: np.random.Generator) -> None:
         start = dict(encoder.named_parameters())
         super().__init__(settings, with_own(encoder, list(start.values())), task, draw)
         self._start = {f"encoder.{name}": parameter.detach() for name, parameter in start.items()}

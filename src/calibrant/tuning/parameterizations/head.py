@@ -45,9 +45,7 @@ class Head(Parameterization):
 
     Settings: ClassVar[type[Settings]] = HeadSettings
 
-    def __init__(
-        self, settings: HeadSettings, encoder: DualEncoder, task: Task, draw: np.random.Generator
-    ) -> None:
+    def __init__(self, settings: HeadSettings, encoder: DualEncoder, task: Task, draw: np.random.Generator) -> None:
         tower = dict(encoder.image_tower_parameters()) if settings.image_tower else {}
         super().__init__(settings, with_own(encoder, list(tower.values())) if tower else encoder, task, draw)
         self.trains_image_tower = settings.image_tower
@@ -86,9 +84,7 @@ class Head(Parameterization):
         )
         return {**self._tower_start, "head.weight": self._zero_shot_weight(), "head.bias": bias.detach()}
 
-    def logits(
-        self, image_features: Tensor, names: Sequence[str], text_features: TextFeatures | None = None
-    ) -> Tensor:
+    def logits(self, image_features: Tensor, names: Sequence[str], text_features: TextFeatures | None = None) -> Tensor:
         """Apply the head to the tuned class list, and the zero-shot text classifier to any other."""
         if list(names) != self.task.classes:
             return cosine_logits(image_features, (text_features or self.text_features)(names), self.encoder)

@@ -39,9 +39,7 @@ class TextContextSettings(Settings):
     @model_validator(mode="after")
     def _one_start(self) -> TextContextSettings:
         if (self.tokens is None) == (self.phrase is None):
-            raise ValueError(
-                "give 'tokens' for a random start or 'phrase' for a start from words, one of the two"
-            )
+            raise ValueError("give 'tokens' for a random start or 'phrase' for a start from words, one of the two")
         return self
 
 
@@ -129,9 +127,7 @@ def placeholder_id(encoder: DualEncoder) -> int:
     for position, token in enumerate(one[: len(two) - 1]):
         if two[position] == two[position + 1] == token and token != 0:
             return int(token)
-    raise InputError(
-        f"the tokenizer of {encoder.name} has no token for '{PLACEHOLDER}', which learned contexts need"
-    )
+    raise InputError(f"the tokenizer of {encoder.name} has no token for '{PLACEHOLDER}', which learned contexts need")
 
 
 def phrase_embeddings(encoder: DualEncoder, phrase: str) -> Tensor:

@@ -35,9 +35,7 @@ def distance_to_start(current: Iterable[Tensor], start: Iterable[Tensor]) -> Ten
         >>> float(distance_to_start([torch.ones(2)], [torch.zeros(2)]))
         1.0
     """
-    return (
-        torch.stack([(now - then).square().sum() for now, then in zip(current, start, strict=True)]).sum() / 2
-    )
+    return torch.stack([(now - then).square().sum() for now, then in zip(current, start, strict=True)]).sum() / 2
 
 
 class L2SPSettings(RegularizerSettings):

@@ -43,24 +43,16 @@ class LBFGS(Solver):
 
     def solve(self, work: Work) -> None:
         model = work.model.parameterization
-        if (
-            not isinstance(model, Head)
-            or model.trains_image_tower
-            or not isinstance(work.objective, CrossEntropy)
-        ):
+        if not isinstance(model, Head) or model.trains_image_tower or not isinstance(work.objective, CrossEntropy):
             raise InputError(
                 "solver 'lbfgs' solves a head on an untrained image tower with objective 'cross_entropy' only"
             )
         if work.regularizers:
-            raise InputError(
-                f"solver 'lbfgs' takes no regularizers, but there is '{next(iter(work.regularizers))}'"
-            )
+            raise InputError(f"solver 'lbfgs' takes no regularizers, but there is '{next(iter(work.regularizers))}'")
         cached = work.cache.features(model.encoder, work.train, views=1, seed=work.seed)
         features = torch.from_numpy(np.array(cached, dtype=np.float64)).reshape(len(work.train), -1)
         labels = torch.from_numpy(work.train.labels)
-        weight, bias = logistic_regression(
-            features, labels, len(work.train.classes), **self.settings.model_dump()
-        )
+        weight, bias = logistic_regression(features, labels, len(work.train.classes), **self.settings.model_dump())
         work.model.load_tensors({"head.weight": weight, "head.bias": bias})
 
 

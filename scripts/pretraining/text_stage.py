@@ -1,4 +1,4 @@
-"""Distil the sentence encoder into the text tower: every noun, bare and in templates, should land where the teacher puts it."""
+"""Distil the sentence encoder into the text tower: every noun, bare or in a template, goes to the teacher's place."""
 
 from __future__ import annotations
 

@@ -102,8 +102,8 @@ def calibrator_of(run: Run, chosen: str | None, classes: Sequence[str]) -> Calib
                 f"calibrator '{found.name}' knows only the tuned classes; choose another with --calibrator"
             )
         warnings.warn(
-            "the class list is not the one that was tuned: the confidence is calibrated for the tuned classes and has not "
-            "been checked for this list",
+            "the class list is not the one that was tuned: the confidence is calibrated for the tuned classes "
+            "and has not been checked for this list",
             CalibrantWarning,
             stacklevel=2,
         )

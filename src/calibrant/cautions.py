@@ -1,4 +1,4 @@
-"""What should make a user think twice before tuning: names that mean nothing to the model, and photographs for `tiny`."""
+"""What should make a user think twice before tuning: names that mean nothing, and photographs for `tiny`."""
 
 from __future__ import annotations
 

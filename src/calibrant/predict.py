@@ -125,8 +125,8 @@ def refuse_tuned_as_new(run: Run, chosen: EvaluationSet) -> None:
     if base is not None and seen:
         more = f" and {len(seen) - 1} more" if len(seen) > 1 else ""
         raise InputError(
-            f"{chosen.name} holds classes that the run in {run.path} was tuned on ('{seen[0]}'{more}), so they are not new "
-            f"to it; tune on {base} first"
+            f"{chosen.name} holds classes that the run in {run.path} was tuned on ('{seen[0]}'{more}), "
+            f"so they are not new to it; tune on {base} first"
         )
 
 

@@ -61,7 +61,7 @@ def tune(
         data_seed: decides shots and splits.
         train_seed: decides everything that is drawn in training.
         output: the run folder; by default the next free ``runs/<data>-<method>-<n>``.
-        profile: which settings of the recipe; by default ``"tiny"`` for the packaged model and ``"published"`` for others.
+        profile: which settings of the recipe; by default ``"tiny"`` for the packaged model, else ``"published"``.
         overrides: settings by dotted place, such as ``{"solver.epochs": 5}``.
         data_options: for `load_data`, where `data` is a name.
         checkpoint: weights of a bare architecture, where `model` is a name.

@@ -160,7 +160,7 @@ class Watch:
             model: the model as it is now.
 
         Returns:
-            ``accuracy`` and ``new_class_accuracy`` with the same of the zero-shot model, as far as there are images, and
+            ``accuracy`` and ``new_class_accuracy`` with the same of the zero-shot model, where there are images, and
             ``done``, the share of the steps.
         """
         values = {"done": step / total}

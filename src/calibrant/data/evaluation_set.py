@@ -55,7 +55,8 @@ class EvaluationSet:
 
     Example:
         >>> pixels = np.zeros((3, 8, 8, 3), np.uint8)
-        >>> pets = EvaluationSet("pets", "test", pixels, np.array([0, 1, 1]), ["cat", "dog"], ["a {}."], ["a", "b", "c"])
+        >>> labels, classes = np.array([0, 1, 1]), ["cat", "dog"]
+        >>> pets = EvaluationSet("pets", "test", pixels, labels, classes, ["a {}."], ["a", "b", "c"])
         >>> len(pets), pets.subset([2]).ids
         (3, ['c'])
     """

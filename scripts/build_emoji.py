@@ -1,9 +1,10 @@
-"""Render icon sets to packed drawings: the embedded `emoji` benchmark and the larger pool that `tiny` is pre-trained on.
+"""Render icon sets to packed drawings: the `emoji` benchmark, and the larger pool that `tiny` is pre-trained on.
 
 The icon sets come from npm; styles of the benchmark and their design families are named below.
 
 Example:
-    npm install --prefix build unicode-emoji-json @iconify-json/noto ... && python scripts/build_emoji.py benchmark build/node_modules
+    npm install --prefix build unicode-emoji-json @iconify-json/noto ...
+    python scripts/build_emoji.py benchmark build/node_modules
 """
 
 from __future__ import annotations
@@ -33,18 +34,29 @@ Modules = Annotated[Path, typer.Argument(help="The node_modules folder with the 
 MARGIN = 2
 # Independent families of colour drawings and of line and silhouette icons, for pre-training only
 OTHER_SETS = (
-    "streamline-emojis", "streamline-kameleon-color", "streamline-ultimate-color", "streamline-freehand-color", "icon-park",
-    "flat-color-icons", "ph", "mdi", "tabler", "game-icons", "fa6-solid",
-)  # fmt: skip
+    "streamline-emojis",
+    "streamline-kameleon-color",
+    "streamline-ultimate-color",
+    "streamline-freehand-color",
+    "icon-park",
+    "flat-color-icons",
+    "ph",
+    "mdi",
+    "tabler",
+    "game-icons",
+    "fa6-solid",
+)
 NOT_OBJECTS = ("People & Body", "Flags")
 # Other drawings of a held-out concept, under names that the plain comparison does not find
-HELD_OUT_WORDS = {
-    "bulb", "aubergine", "rhino", "rabbit", "bunny", "cow", "whisky", "whiskey", "gas", "petrol", "fuel", "calamari", "ballot", "vote",
-    "carrot", "crayon", "newspaper", "newspapers", "news", "speedboat", "lightning", "thunder", "voltage", "flash", "bolt", "ping", "pong",
-    "diamond", "gem", "fork", "mushroom", "mushrooms", "hospital", "necklace", "beads", "fishing", "soccer", "football", "fax", "film", "movie",
-    "judo", "karate", "kimono", "martial", "bikini", "swimsuit", "clamp", "satellite", "bank", "wedding", "park", "peach", "scooter", "moped",
-    "knife", "book", "notebook", "bridge", "squid", "studio", "firetruck", "island", "microphone", "table", "station", "cattle",
-}  # fmt: skip
+HELD_OUT_WORDS = frozenset(
+    """
+    bulb aubergine rhino rabbit bunny cow whisky whiskey gas petrol fuel calamari ballot vote carrot
+    crayon newspaper newspapers news speedboat lightning thunder voltage flash bolt ping pong
+    diamond gem fork mushroom mushrooms hospital necklace beads fishing soccer football fax film
+    movie judo karate kimono martial bikini swimsuit clamp satellite bank wedding park peach scooter
+    moped knife book notebook bridge squid studio firetruck island microphone table station cattle
+    """.split()
+)
 
 
 def plain(name: str) -> str:
@@ -78,8 +90,9 @@ class IconSet:
             }
         )
         size = (packed.get("width", info.get("height", 16)), packed.get("height", 16))
-        licence = {"licence": info["license"]["title"], "spdx": info["license"].get("spdx", ""), "author": info["author"]["name"],
-                   "source": info["author"].get("url", "")}  # fmt: skip
+        author, terms = info["author"], info["license"]
+        licence = {"licence": terms["title"], "spdx": terms.get("spdx", "")}
+        licence |= {"author": author["name"], "source": author.get("url", "")}
         by_code = json.loads(codes.read_text()) if codes.exists() else {}
         return cls(name, icons, size, by_code, {plain(n): n for n in icons}, licence)
 
@@ -94,8 +107,10 @@ class IconSet:
         entry = self.icons[icon]
         width, height = entry.get("width", self.size[0]), entry.get("height", self.size[1])
         box = f"{entry.get('left', 0)} {entry.get('top', 0)} {width} {height}"
-        svg = (f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}" '
-               f'width="{width}" height="{height}" color="black">{entry["body"]}</svg>')  # fmt: skip
+        svg = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}" '
+            f'width="{width}" height="{height}" color="black">{entry["body"]}</svg>'
+        )
         inner = CANVAS - 2 * MARGIN
         png = resvg_py.svg_to_bytes(svg_string=svg, width=4 * inner, height=4 * inner)
         image = np.asarray(Image.open(io.BytesIO(bytes(png))).convert("RGBA"), np.float64)
@@ -128,7 +143,6 @@ def write_pack(path: Path, drawings: dict[str, dict[str, np.ndarray]], about: di
             sheet = np.zeros((rows, CANVAS, columns, CANVAS, 4), np.uint8)
             for place, image in enumerate(images.values()):
                 sheet[place // columns, :, place % columns] = image
-            data = io.BytesIO()
             flat = sheet.reshape(rows * CANVAS, columns * CANVAS, 4)
             for start in range(0, len(flat), 8192):  # WebP has a limit of 16,383 rows
                 part = io.BytesIO()
@@ -136,7 +150,6 @@ def write_pack(path: Path, drawings: dict[str, dict[str, np.ndarray]], about: di
                     part, "WEBP", lossless=True, exact=True, quality=50, method=3
                 )
                 pack.writestr(zipfile.ZipInfo(f"{style}/{start // 8192}.webp"), part.getvalue())
-                data.write(part.getvalue())
             index["styles"][style] = {"names": list(images), **about[style]}
         pack.writestr(zipfile.ZipInfo("index.json"), json.dumps(index, ensure_ascii=False, indent=1))
 
@@ -146,10 +159,10 @@ def benchmark_drawings(sets: dict[str, IconSet], emoji: list[tuple[str, str, str
     by_name = {name: symbol for symbol, name, _ in emoji}
     out: dict[str, dict[str, np.ndarray]] = {style: {} for style in (*TRAINING_STYLES, *SHIFT_STYLES)}
     for row in track(read_classes(), "benchmark"):
-        for style in out:
+        for style, images in out.items():
             icon = sets[style].find(by_name[row["emoji"]], row["emoji"])
             if icon:
-                out[style][row["name"]] = sets[style].render(icon)
+                images[row["name"]] = sets[style].render(icon)
     return out
 
 

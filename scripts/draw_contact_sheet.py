@@ -31,7 +31,6 @@ def scenes(row: str) -> list[np.ndarray]:
     suite, stream, indices = suites()[name], f"{name} test", np.arange(900)
     casting = cast(suite, "test", embedded(), Draws(stream, indices, SEED), indices)
     drawn = [drawing.partition("/")[2] for drawing in casting.names]
-    # the corrupted row starts later with each class, so that it shows seven kinds of damage
     first = [drawn.index(c) if row != "unknown" else i for i, c in enumerate(SHOWN)]
     images = np.concatenate([part["image"] for part in rendered_parts(suite, stream, casting, embedded())])
     return [images[i] for i in first]
@@ -50,7 +49,7 @@ def main() -> None:
         for column, scene in enumerate(scenes(row)):
             sheet.paste(Image.fromarray(scene), (LABEL + column * (SIDE + GAP), top))
     with atomic_write(TARGET) as temporary:
-        sheet.save(temporary, "PNG", optimize=True)
+        sheet.quantize(256).save(temporary, "PNG", optimize=True)
     print(f"{TARGET.name}: {TARGET.stat().st_size / 1e3:.0f} kB")
 
 

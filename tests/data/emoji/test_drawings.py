@@ -1,4 +1,4 @@
-"""The drawings: which concepts, which styles, who may see which, and how far the shift styles are from training."""
+"""The drawings: which concepts and styles, who may see which, how far the shift styles are from training."""
 
 from __future__ import annotations
 
@@ -44,11 +44,10 @@ def test_there_are_enough_classes_and_forty_held_out_concepts() -> None:
     assert len(HELD_OUT) == 40
 
 
-@pytest.mark.parametrize("concept", concepts(), ids=lambda concept: concept.name)
-def test_every_concept_is_drawn_by_enough_designers(concept: object) -> None:
-    name = concept.name  # type: ignore[attr-defined]
-    assert len(embedded().styles_of(name, TRAINING_STYLES)) >= 3
-    assert embedded().styles_of(name, SHIFT_STYLES) == list(SHIFT_STYLES)
+def test_every_concept_is_drawn_by_enough_designers() -> None:
+    for concept in concepts():
+        assert len(embedded().styles_of(concept.name, TRAINING_STYLES)) >= 3, concept
+        assert embedded().styles_of(concept.name, SHIFT_STYLES) == list(SHIFT_STYLES), concept
 
 
 def test_names_are_plain_english() -> None:
@@ -83,13 +82,13 @@ def test_splits_of_a_class_are_disjoint_and_every_style_is_in_every_split() -> N
     for concept in concepts():
         available = embedded().styles_of(concept.name, TRAINING_STYLES)
         split = split_of_styles(concept.name, available)
-        assert sorted(sum(split.values(), [])) == sorted(available)
+        assert sorted(style for some in split.values() for style in some) == sorted(available)
         assert len(split["test"]) == len(split["validation"]) == 1
         for which, some in split.items():
             styles[which].update(some)
     for counts in styles.values():
         assert set(counts) == set(TRAINING_STYLES)
-        assert min(counts.values()) > 0.15 * sum(counts.values())
+        assert min(counts.values()) > 0.1 * sum(counts.values())
 
 
 def test_no_drawing_for_test_is_ever_trained_on() -> None:
@@ -131,7 +130,7 @@ def test_the_pack_is_small_and_every_style_names_its_licence() -> None:
 
 
 def on_white(name_of_style: str) -> np.ndarray:
-    """The classes of one style on white paper, float32 [classes, 64 * 64 * 3]; NaN where there is no drawing."""
+    """The classes of one style on white paper, float32 [classes, 64 * 64 * 3]; NaN where there is none."""
     out = np.full((len(CLASSES), CANVAS * CANVAS * 3), np.nan, np.float32)
     for row, concept in enumerate(CLASSES):
         at = embedded().place.get((name_of_style, concept.name))
@@ -167,7 +166,7 @@ def test_raw_pixels_do_not_cross_from_training_to_shift_styles(shift: str) -> No
 def test_a_damaged_pack_is_named(tmp_path: Path) -> None:
     broken = tmp_path / "drawings.zip"
     broken.write_bytes(PACK.read_bytes()[:5000])
-    with pytest.raises(InputError, match="drawings.zip"):
+    with pytest.raises(InputError, match=r"drawings\.zip"):
         Drawings.read(broken)
 
 

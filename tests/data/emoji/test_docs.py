@@ -34,4 +34,5 @@ def test_the_page_counts_the_classes_and_names_the_licences() -> None:
 def test_the_picture_is_small() -> None:
     picture = DOCS / "assets" / "emoji.png"
     assert picture.stat().st_size < 300_000
-    assert min(Image.open(picture).size) > 400
+    with Image.open(picture) as opened:
+        assert min(opened.size) > 400

@@ -1,9 +1,9 @@
 """Render icon sets to packed drawings: the `emoji` benchmark, and the larger pool that `tiny` is pre-trained on.
 
-The icon sets come from npm; styles of the benchmark and their design families are named below.
+The icon sets come from npm, at the versions in package.json beside this file.
 
 Example:
-    npm install --prefix build unicode-emoji-json @iconify-json/noto ...
+    python scripts/build_emoji.py fetch build
     python scripts/build_emoji.py benchmark build/node_modules
 """
 
@@ -13,6 +13,8 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -208,6 +210,14 @@ def icon_label(icon: str, known: set[str]) -> str | None:
 
 def read_sets(modules: Path, names: Iterable[str]) -> dict[str, IconSet]:
     return {name: IconSet.read(modules, name) for name in names}
+
+
+@app.command()
+def fetch(to: Annotated[Path, typer.Argument(help="The folder that gets node_modules.")]) -> None:
+    """Fetch the icon sets, names and WordNet with npm."""
+    to.mkdir(parents=True, exist_ok=True)
+    shutil.copy(Path(__file__).parent / "package.json", to)
+    subprocess.run(["npm", "install", "--no-audit", "--no-fund"], cwd=to, check=True)
 
 
 @app.command()

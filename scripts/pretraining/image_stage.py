@@ -47,7 +47,7 @@ class Phase:
     steps: int
 
 
-PHASES = (Phase(32, 4600), Phase(48, 1800), Phase(64, 1000))
+PHASES = (Phase(32, 4400), Phase(48, 1200), Phase(64, 500))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from calibrant.data.emoji.scenes import Look, render
 
 INK_SETS = ("ph", "mdi", "tabler", "game-icons", "fa6-solid")
 # Shares of the scenes: classes of the benchmark, other emoji, icons of other families
-SHARES = {"class": 0.45, "emoji": 0.2, "icon": 0.35}
+SHARES = {"class": 0.6, "emoji": 0.12, "icon": 0.28}
 EMOJI_SETS = ("noto", "noto-v1", "twemoji", "fxemoji")
 
 

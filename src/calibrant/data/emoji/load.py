@@ -23,7 +23,7 @@ from calibrant.errors import InputError, unknown
 from calibrant.storage import cache_folder, digest
 
 # Counts up whenever the renderer changes what a scene looks like, so that no cache serves old pixels
-RENDERER = 1
+RENDERER = 2
 ABOUT = {
     "source": "drawings of eight icon sets, see NOTICE; scenes are procedural",
     "licence": "Apache-2.0, CC-BY-4.0 and MIT drawings; attribution in NOTICE",
@@ -197,8 +197,8 @@ def _columns(
         "content": np.array([digest(suite.name, split, int(i), _pack_digest(), RENDERER) for i in indices]),
     }
     if split == "validation":
-        # Method and calibrator are chosen on one part, thresholds on the other
-        columns["part"] = np.where(indices // len(classes) % 2 == 0, "choice", "threshold")
+        # Method and calibrator are chosen on one part, thresholds on the other; both go round the classes
+        columns["part"] = np.where((indices + indices // len(classes)) % 2 == 0, "choice", "threshold")
     if suite.name == "emoji/union":
         base = {concept.name for concept in half(suite, "base").classes()}
         columns["half"] = np.array(["base" if classes[label] in base else "new" for label in casting.labels])

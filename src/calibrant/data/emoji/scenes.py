@@ -95,16 +95,13 @@ def render(
     canvas = backgrounds(draws, family, look.background)
     second = draws.chance("distractor", look.distractor)
     in_front = second & draws.chance("in front", look.hidden)
-    behind = second & ~in_front
-    under = _add_second(canvas, behind, pixels, distractor, look, draws)
+    _add_second(canvas, second & ~in_front, pixels, distractor, look, draws)
     layer = _object(pixels, drawing, look, draws)
     if ink is not None:
         _colour(layer, ink)
     _cover(canvas, layer)
     over = _add_second(canvas, in_front, pixels, distractor, look, draws)
     masks = layer[3] >= 128
-    # The second drawing's area never counts as object, not even where the object stands in front of it
-    masks[behind] &= under < 128
     masks[in_front] &= over < 128
     return Scenes(_photograph(canvas, look, draws), masks)
 

@@ -156,7 +156,7 @@ def _shifts(main: Suite) -> list[Suite]:
         shift(
             "unknown",
             "things outside the class list, empty scenes, noise",
-            replace(base, scenes={"test": 3_000}, filling="unknown"),
+            replace(base, scenes={"test": 3_000}, look=Look(distractor=0), filling="unknown"),
         ),
     ]
 

@@ -197,12 +197,13 @@ def parity(usual: UsualCoOp, ours: OurCoOp, pixels: Tensor, labels: Tensor) -> d
     return differences
 
 
-def memory(bench: Bench, way: str) -> int:
-    """The peak of this process after two steps of one way."""
+def memory(bench: Bench, way: str) -> dict[str, int]:
+    """The peak of this process after two steps of one way, and its peak before them."""
     import torch
 
     network = bench.network()
     pixels = bench.pixels(network.visual.image_size[0])
+    before = peak_memory()
     if way == USUAL:
         usual = bench.usual(network, torch.zeros(bench.args.tokens, network.token_embedding.weight.shape[1]))
         for _ in range(2):
@@ -213,7 +214,7 @@ def memory(bench: Bench, way: str) -> int:
             batches = bench.cached_views(ours.model.encoder, folder)[0] if way == CACHED else None
             for step in range(2):
                 ours.step(batches(step) if batches else {"pixels": pixels, "labels": bench.labels})
-    return peak_memory()
+    return {"before": before, "peak": peak_memory()}
 
 
 def timing(bench: Bench) -> dict[str, Any]:
@@ -258,38 +259,47 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     args = parsed()
     if args.memory_of:
-        print(json.dumps({"peak": memory(Bench(args), args.memory_of)}))
+        print(json.dumps(memory(Bench(args), args.memory_of)))
         return
     settings = {k: v for k, v in vars(args).items() if k not in ("json", "memory_of")}
     given = [f"--{name}={value}" for name, value in settings.items()]
-    peaks = {way: in_own_process(__file__, *given, f"--memory-of={way}")["peak"] for way in WHAT}
+    memories = {way: in_own_process(__file__, *given, f"--memory-of={way}") for way in WHAT}
     result = {
         "benchmark": "coop_step",
         "settings": settings,
         **timing(Bench(args)),
-        "peak memory in bytes": peaks,
-        "peak memory, usual / cached": peaks[USUAL] / peaks[CACHED],
+        "memory in bytes": memories,
+        "peak memory, usual / cached": memories[USUAL]["peak"] / memories[CACHED]["peak"],
+        "peak memory of the steps alone, usual / cached": of_steps(memories[USUAL]) / of_steps(memories[CACHED]),
         "machine": machine(args.threads),
     }
     show(result, args)
     report(result, args.json)
 
 
+def of_steps(memory: dict[str, int]) -> int:
+    """What the steps took beyond the libraries and the model."""
+    return max(1, memory["peak"] - memory["before"])
+
+
 def show(result: dict[str, Any], args: argparse.Namespace) -> None:
     print(
-        f"CoOp step, {args.architecture} without weights, {args.classes} classes, batch {args.batch}, {args.tokens} context "
-        f"tokens, fp32, {args.threads} threads; 77 against {result['prompt tokens']} tokens; medians of {args.repeats}"
+        f"CoOp step, {args.architecture} without weights, {args.classes} classes, batch {args.batch}, "
+        f"{args.tokens} context tokens, fp32, {args.threads} threads; 77 against {result['prompt tokens']} tokens; medians of {args.repeats}"
     )
     print("  agreement: " + ", ".join(f"{what} {value:.1e}" for what, value in result["agreement"].items()))
     for way, times in result["seconds"].items():
-        peak = result["peak memory in bytes"][way] / MEGABYTE
+        memory = result["memory in bytes"][way]
         print(
-            f"  {WHAT[way].format(views=args.views)}: {times['wall']:.2f} s wall, {times['cpu']:.2f} s of processor time, "
-            f"peak memory {peak:.0f} MB"
+            f"  {WHAT[way].format(views=args.views)}: {times['wall']:.2f} s wall, {times['cpu']:.2f} s of processor "
+            f"time, peak memory {memory['peak'] / MEGABYTE:.0f} MB, {of_steps(memory) / MEGABYTE:.0f} MB of it for the steps"
         )
     for pair, ratio in result["ratios"].items():
         print(f"  {pair}: {ratio['wall']:.1f} x wall, {ratio['cpu']:.1f} x processor time")
-    print(f"  peak memory, usual / cached: {result['peak memory, usual / cached']:.2f} x")
+    print(
+        f"  peak memory, usual / cached: {result['peak memory, usual / cached']:.2f} x, "
+        f"of the steps alone {result['peak memory of the steps alone, usual / cached']:.2f} x"
+    )
     print(f"  once, before training: {1000 * result['seconds to cache one view of one image']:.0f} ms per cached view")
 
 

@@ -285,14 +285,16 @@ def of_steps(memory: dict[str, int]) -> int:
 def show(result: dict[str, Any], args: argparse.Namespace) -> None:
     print(
         f"CoOp step, {args.architecture} without weights, {args.classes} classes, batch {args.batch}, "
-        f"{args.tokens} context tokens, fp32, {args.threads} threads; 77 against {result['prompt tokens']} tokens; medians of {args.repeats}"
+        f"{args.tokens} context tokens, fp32, "
+        f"{args.threads} threads; 77 against {result['prompt tokens']} tokens; medians of {args.repeats}"
     )
     print("  agreement: " + ", ".join(f"{what} {value:.1e}" for what, value in result["agreement"].items()))
     for way, times in result["seconds"].items():
         memory = result["memory in bytes"][way]
         print(
             f"  {WHAT[way].format(views=args.views)}: {times['wall']:.2f} s wall, {times['cpu']:.2f} s of processor "
-            f"time, peak memory {memory['peak'] / MEGABYTE:.0f} MB, {of_steps(memory) / MEGABYTE:.0f} MB of it for the steps"
+            f"time, peak memory {memory['peak'] / MEGABYTE:.0f} MB, "
+            f"{of_steps(memory) / MEGABYTE:.0f} MB of it for the steps"
         )
     for pair, ratio in result["ratios"].items():
         print(f"  {pair}: {ratio['wall']:.1f} x wall, {ratio['cpu']:.1f} x processor time")

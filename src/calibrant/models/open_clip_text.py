@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from calibrant.models.attention import Attention
+
 
 @dataclass(frozen=True)
 class TextTower:
@@ -62,14 +64,30 @@ class TextTower:
         length = embeddings.shape[1]
         mask = self.home.attn_mask
         x = embeddings + self.home.positional_embedding[:length]
-        x = self.home.transformer(x, attn_mask=None if mask is None else mask[:length, :length])
+        mask = None if mask is None else mask[:length, :length]
         # the final norm acts token by token, so only the token that is read needs it
-        features: Tensor = self.home.ln_final(x[torch.arange(len(x), device=x.device), self.position(ids)])
+        features: Tensor = self.home.ln_final(self._read(x, mask, self.position(ids)))
         last = self.home.text_projection
         if last is None:
             return features
         projected: Tensor = last(features) if isinstance(last, nn.Linear) else features @ last
         return projected
+
+    def _read(self, x: Tensor, mask: Tensor | None, position: Tensor) -> Tensor:
+        """Run the blocks on [N, L, W] and give the tokens at `position` [N]; the last block computes no others."""
+        transformer, rows = self.home.transformer, torch.arange(len(x), device=x.device)
+        last = transformer.resblocks[-1]
+        if not isinstance(getattr(last, "attn", None), Attention) or transformer.grad_checkpointing:
+            read: Tensor = transformer(x, attn_mask=mask)[rows, position]
+            return read
+        for block in transformer.resblocks[:-1]:
+            x = block(x, attn_mask=mask)
+        q, k, v = last.attn.projections(last.ln_1(x))
+        seen = None if mask is None else mask[position][:, None, None]
+        attended = last.attn.attend(q[rows, :, position].unsqueeze(2), k, v, seen).squeeze(1)
+        token: Tensor = x[rows, position] + last.ls_1(attended)
+        token = token + last.ls_2(last.mlp(last.ln_2(token)))
+        return token
 
     def position(self, ids: Tensor) -> Tensor:
         """Find the token of each row of ids [N, L] at which the answer is read."""

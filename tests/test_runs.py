@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from calibrant.errors import InputError
 from calibrant.naming import file_name
-from calibrant.run_tables import Seen
+from calibrant.run_tables import Listed
 from calibrant.runs import COMPLETE, Run
 from calibrant.storage import read_json
 
@@ -101,12 +101,15 @@ def test_loading_nothing(tmp_path: Path) -> None:
 
 def test_the_manifest_keeps_any_name(folder: Path) -> None:
     rows = [
-        Seen('a, "b"/ü.png', "00ff", "train", "Straßenbahn"),
-        Seen("line\nbreak.png", "11", "validation", "x"),
+        Listed('a, "b"/ü.png', "00ff", "train", "Straßenbahn", used=True),
+        Listed("line\nbreak.png", "11", "validation", "x", used=True),
+        Listed("spare.png", "", "train", "x", used=False),
     ]
     run = Run.create(folder, RECORD, {})
     run.write_manifest(rows)
     assert run.read_manifest() == rows
+    assert run.manifest_file.read_text(encoding="utf-8").splitlines()[0] == "path,content,split,label,used"
+    assert run.seen() == {"00ff": "train", "11": "validation"}
 
 
 def test_a_log_line_that_a_crash_cut_is_left_out(folder: Path) -> None:

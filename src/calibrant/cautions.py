@@ -26,7 +26,7 @@ FEW_COLOURS = 1024
 
 @contextmanager
 def noted_warnings() -> Iterator[list[str]]:
-    """Write down Calibrant's warnings while they are shown as usual.
+    """Write down Calibrant's warnings while they are shown, each once.
 
     Yields:
         The messages so far, each once.
@@ -41,7 +41,9 @@ def noted_warnings() -> Iterator[list[str]]:
     shown = warnings.showwarning
 
     def note(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, CalibrantWarning) and str(message) not in noted:
+        if issubclass(category, CalibrantWarning):
+            if str(message) in noted:
+                return
             noted.append(str(message))
         shown(message, category, *where, **more)
 

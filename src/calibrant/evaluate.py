@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calibrant.errors import CalibrantWarning, InputError, unknown
+from calibrant.seen import seen
 from calibrant.storage import write_json
 
 if TYPE_CHECKING:
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 
 SHOWN = ("accuracy", "ece", "ece_debiased", "nll", "brier", "mean_confidence")
 NONE = "none"
+INFINITE = "infinite, since at least one label has the probability 0; null in JSON"
 
 
 def evaluate(
     source: str | Path | Run,
     *,
     data: str | None = None,
+    data_options: Mapping[str, Any] | None = None,
     split: str = "test",
     by: str | None = None,
     calibrator: str | None = None,
@@ -37,6 +40,7 @@ def evaluate(
     Args:
         source: a run, its folder, or a file of predictions.
         data: for a run, the data set to measure on, which is predicted first; by default all that is stored.
+        data_options: for `load_data`; what is left out is as in tuning, see `Run.open_data`.
         split: for a run, the split.
         by: a column of the predictions whose subgroups are measured one by one.
         calibrator: a calibrator file, one of the run's by name, or ``"none"``; by default none and all of the run's.
@@ -47,7 +51,7 @@ def evaluate(
     Returns:
         ``source``, ``bins``, ``definitions`` and ``results``: for every set and calibrator the keys ``data``,
         ``split``, ``calibrator``, ``n``, ``classes``, ``unit``, ``without_class``, ``seen``, ``measures`` and, with
-        `by`, ``by`` and ``groups``, worst first.
+        `by`, ``by`` and ``groups``, worst first. An infinite ``nll`` has a ``note`` beside its value.
 
     Raises:
         InputError: if the predictions have no labels or no such column, or the images were tuned on.
@@ -57,10 +61,10 @@ def evaluate(
 
     run = _run(source)
     results = []
-    for stored in _sources(run, source, data, split, offline):
-        seen = _seen(run, stored, allow_seen)
+    for stored in _sources(run, source, data, data_options, split, offline):
+        known = _seen(run, stored, allow_seen)
         calibrators = _calibrators(run, calibrator)
-        found = [{**one, "seen": seen} for one in measure(stored, calibrators, bins=bins, by=by)]
+        found = [{**one, "seen": known} for one in measure(stored, calibrators, bins=bins, by=by)]
         if run is not None:
             write_json(run.metrics_file(_about(stored, "data"), _about(stored, "split")), _finite(found))
         results += found
@@ -116,11 +120,12 @@ def measure(
             "classes": len(chosen.classes),
             "unit": unit,
             "without_class": int((~inside).sum()),
-            "measures": summary_with_intervals(table, chosen.labels, bins=bins, units=units),
+            "measures": _noted(summary_with_intervals(table, chosen.labels, bins=bins, units=units)),
         }
         if by is not None:
             result["by"] = by
-            result["groups"] = by_group(table, chosen.labels, chosen.columns[by], bins=bins, units=units)
+            groups = by_group(table, chosen.labels, chosen.columns[by], bins=bins, units=units)
+            result["groups"] = [{**group, "measures": _noted(group["measures"])} for group in groups]
         results.append(result)
     return results
 
@@ -157,9 +162,46 @@ def as_rows(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[di
             )
 
 
+def what_was_measured(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say which images stand behind results, a line for each set.
+
+    Args:
+        results: as `measure` gives them.
+
+    Returns:
+        The lines.
+
+    Example:
+        >>> what_was_measured([{"data": "folder:pets", "split": "test", "n": 12, "without_class": 0}])
+        ['Measured on 12 test images of folder:pets.']
+    """
+    lines = []
+    for one in results:
+        images = f"{one['n']} {one['split']} images of {one['data']}" if one["data"] else f"{one['n']} predictions"
+        left = one["without_class"]
+        lines.append(f"Measured on {images}{f'; {left} of none of the classes are left out' if left else ''}.")
+    return list(dict.fromkeys(lines))
+
+
 def explain_columns(definitions: Mapping[str, str]) -> str:
     """Say in one line each what the shown measures mean."""
     return "\n".join(f"{name.replace('_', ' ')}: {definitions[name]}" for name in SHOWN)
+
+
+def _finite(value: Any) -> Any:
+    """Write an infinite loss as None, since JSON has no infinity."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _noted(measures: Mapping[str, Any]) -> dict[str, Any]:
+    """Say why a loss is infinite, since JSON has no number for that."""
+    if np.isfinite(measures["nll"]["value"]):
+        return dict(measures)
+    return {**measures, "nll": {**measures["nll"], "note": INFINITE}}
 
 
 def _cells(measures: Mapping[str, Any]) -> dict[str, str]:
@@ -185,7 +227,14 @@ def _run(source: str | Path | Run) -> Run | None:
     return Run.load(source) if Path(source).is_dir() else None
 
 
-def _sources(run: Run | None, source: Any, data: str | None, split: str, offline: bool) -> Iterator[Predictions]:
+def _sources(
+    run: Run | None,
+    source: Any,
+    data: str | None,
+    data_options: Mapping[str, Any] | None,
+    split: str,
+    offline: bool,
+) -> Iterator[Predictions]:
     from calibrant.predictions import read_predictions
 
     if run is None:
@@ -193,7 +242,7 @@ def _sources(run: Run | None, source: Any, data: str | None, split: str, offline
             raise InputError(f"--data needs a run to predict with, and {source} is a file of predictions")
         yield read_predictions(source)
     elif data is not None:
-        yield run.predict(data, split, offline=offline)
+        yield run.predict(data, split, data_options=data_options, offline=offline)
     else:
         stored = [one for one in run.predictions() if _about(one, "split") == split and one.labels is not None]
         if not stored:
@@ -217,30 +266,14 @@ def _calibrators(run: Run | None, chosen: str | None) -> dict[str, Calibrator | 
 
 def _seen(run: Run | None, stored: Predictions, allowed: bool) -> int:
     """Count the images that were tuned on; refuse them unless they are allowed."""
-    content = stored.columns.get("content")
-    if run is None or content is None:
+    found = None if run is None else seen(run, stored)
+    if found is None or found.count == 0:
         return 0
-    trained = [row.content for row in run.read_manifest() if row.split == "train"]
-    seen = np.isin(content, trained)
-    many = int(seen.sum())
-    if many == 0:
-        return 0
-    first = stored.ids[int(np.argmax(seen))] if stored.ids else f"sample {int(np.argmax(seen))}"
-    message = f"{many} of {len(content)} images of {_about(stored, 'data')} were tuned on ({first} is one)"
     if not allowed:
-        raise InputError(f"{message}, which would flatter the model; leave them out, or add --allow-seen")
-    warnings.warn(f"{message}: these numbers flatter the model", CalibrantWarning, stacklevel=3)
-    return many
+        raise InputError(f"{found}, which would flatter the model; leave them out, or add --allow-seen")
+    warnings.warn(f"{found}: these numbers flatter the model", CalibrantWarning, stacklevel=3)
+    return found.count
 
 
 def _about(stored: Predictions, key: str) -> str:
     return str(stored.about.get(key) or "")
-
-
-def _finite(value: Any) -> Any:
-    """Write an infinite loss as text, since JSON has no infinity."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return str(value) if isinstance(value, float) and not np.isfinite(value) else value

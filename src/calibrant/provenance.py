@@ -48,21 +48,3 @@ def machine() -> dict[str, Any]:
 def now() -> str:
     """Tell the time in UTC, to the second, as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """List what changed between two descriptions.
-
-    Args:
-        before: versions or machine of the first run.
-        after: the same of the second.
-
-    Returns:
-        One phrase for every key whose value is not the same.
-
-    Example:
-        >>> differences({"torch": "2.13", "numpy": "2"}, {"torch": "2.14", "numpy": "2"})
-        ['torch 2.13 -> 2.14']
-    """
-    names = sorted({**before, **after})
-    return [f"{name} {before.get(name)} -> {after.get(name)}" for name in names if before.get(name) != after.get(name)]

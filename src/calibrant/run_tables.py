@@ -1,4 +1,4 @@
-"""The two tables of a run: the manifest of the images it has seen, and the log of its steps."""
+"""The tables of a run: the images it has seen, near-duplicates among them, and the log of its steps."""
 
 from __future__ import annotations
 
@@ -6,40 +6,94 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from calibrant.errors import InputError
 from calibrant.storage import atomic_write
 
+NEAR = ("first", "second", "first_split", "second_split")
+
 
 @dataclass(frozen=True)
-class Seen:
-    """One line of a manifest: an image that a run was tuned or tried on."""
+class Listed:
+    """One line of a manifest.
 
-    id: str
+    Args:
+        path: the image's id in its data set.
+        content: a hash of its pixels; empty if the data set gives none.
+        split: ``"train"``, ``"validation"`` or ``"test"``.
+        label: its class; empty for none of the classes.
+        used: whether the run was tuned on it (a training image that was drawn) or tried on it (validation).
+    """
+
+    path: str
     content: str
     split: str
     label: str
+    used: bool
 
 
-def write_seen(path: Path, rows: Sequence[Seen]) -> None:
+def listed(rows: Sequence[Mapping[str, str]], drawn: Sequence[str]) -> list[Listed]:
+    """Say of every image of a data set whether a run uses it.
+
+    Args:
+        rows: the manifest of the data set: path, content, split and label.
+        drawn: paths of the training images that are tuned on.
+
+    Returns:
+        The manifest of the run.
+
+    Example:
+        >>> row = {"content": "0f", "split": "train", "label": "cat"}
+        >>> [one.used for one in listed([{"path": "a.png", **row}, {"path": "b.png", **row}], ["b.png"])]
+        [False, True]
+    """
+    chosen = set(drawn)
+    return [
+        Listed(**row, used=row["split"] == "validation" or (row["split"] == "train" and row["path"] in chosen))
+        for row in rows
+    ]
+
+
+def write_manifest(path: Path, rows: Sequence[Listed]) -> None:
     """Write a manifest, whole or not at all."""
+    names = [field.name for field in fields(Listed)]
+    _write(path, names, [[*astuple(row)[:-1], "yes" if row.used else "no"] for row in rows])
+
+
+def read_manifest(path: Path) -> list[Listed]:
+    """Read a manifest; `InputError` if it is missing or no manifest."""
+    names = [field.name for field in fields(Listed)]
+    return [Listed(*text, used=used == "yes") for *text, used in _read(path, names)]
+
+
+def write_near_duplicates(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write pairs of near-duplicates, whole or not at all."""
+    _write(path, NEAR, [[row[name] for name in NEAR] for row in rows])
+
+
+def read_near_duplicates(path: Path) -> list[dict[str, str]]:
+    """Read pairs of near-duplicates; `InputError` if the file is no such table."""
+    return [dict(zip(NEAR, values, strict=True)) for values in _read(path, NEAR)]
+
+
+def _write(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["id", "content", "split", "label"])
-        writer.writerows([row.id, row.content, row.split, row.label] for row in rows)
+        writer.writerow(names)
+        writer.writerows(rows)
 
 
-def read_seen(path: Path) -> list[Seen]:
-    """Read a manifest; `InputError` if it is missing or no manifest."""
+def _read(path: Path, names: Sequence[str]) -> list[list[str]]:
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            return [Seen(row["id"], row["content"], row["split"], row["label"]) for row in rows]
-    except (OSError, KeyError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
+            return [[row[name] for name in names] for row in csv.DictReader(file)]
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except KeyError as error:
+        raise InputError(f"cannot read {path}: it has no column {error}") from error
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

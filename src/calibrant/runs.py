@@ -1,20 +1,17 @@
-"""The run folder: one tuned model with everything that was measured on it.
-
-This is the one place that knows the names of the files in it.
-"""
+"""The run folder: one tuned model with everything that was measured on it."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibrant.errors import InputError, unknown
 from calibrant.naming import family, file_name
-from calibrant.run_tables import Seen, open_rows, read_rows, read_seen, write_seen
+from calibrant.replacing import forget, put_aside, put_back
+from calibrant.run_files import RunFiles
 from calibrant.storage import read_json, write_json
 
 if TYPE_CHECKING:
@@ -28,7 +25,7 @@ FORMAT = 1
 TUNING, COMPLETE = "tuning", "complete"
 
 
-class Run:
+class Run(RunFiles):
     """The folder of one tuned model.
 
     Args:
@@ -37,7 +34,7 @@ class Run:
     """
 
     def __init__(self, path: str | Path, record: Mapping[str, Any]) -> None:
-        self.path = Path(path)
+        super().__init__(path)
         self.record = dict(record)
         self._tuned: TunedModel | None = None
 
@@ -61,7 +58,8 @@ class Run:
             path: the folder; it must be absent or empty.
             record: what ``run.json`` is to say besides format and status.
             recipe: the resolved recipe, as JSON.
-            overwrite: remove a run that is already there.
+            overwrite: replace a run that is already there; it stays beside the new one until that is safe, see `settle`
+                and `discard`.
 
         Returns:
             The run, with status "tuning".
@@ -72,12 +70,16 @@ class Run:
         path = Path(path)
         if path.exists() and not path.is_dir():
             raise InputError(f"{path} is a file; choose a folder for the run")
+        run = cls(path, {"format": FORMAT, "status": TUNING, **record})
         if path.is_dir() and any(path.iterdir()):
             _refuse_unless_replaceable(path, overwrite)
-            shutil.rmtree(path)
-        run = cls(path, {"format": FORMAT, "status": TUNING, **record})
-        write_json(path / "recipe.json", recipe)
-        run.write_record()
+            run.record["replaces"] = _make_room(path)
+        try:
+            write_json(run.recipe_file, recipe)
+            run.write_record()
+        except InputError:
+            run.discard()
+            raise
         return run
 
     @classmethod
@@ -97,11 +99,12 @@ class Run:
         path = Path(path)
         if not path.exists():
             raise InputError(f"there is no run at {path}")
-        if not (path / "run.json").is_file():
-            raise InputError(f"{path} is not the folder of a run: it holds no run.json")
-        record = read_json(path / "run.json")
+        file = RunFiles(path).record_file
+        if not file.is_file():
+            raise InputError(f"{path} is not the folder of a run: it holds no {file.name}")
+        record = read_json(file)
         if not isinstance(record, dict) or not {"status", "model", "data", "method"} <= set(record):
-            raise InputError(f"{path / 'run.json'} does not describe a run; was it edited?")
+            raise InputError(f"{file} does not describe a run; was it edited?")
         if record.get("format") != FORMAT:
             raise InputError(f"{path} has format {record.get('format')}, this version of Calibrant reads {FORMAT}")
         run = cls(path, record)
@@ -112,7 +115,8 @@ class Run:
     @property
     def cure(self) -> str:
         """The command that finishes a half-written run."""
-        return str(self.record.get("command") or f"calibrant tune ... --output '{self.path}'") + " --resume"
+        command = self.record.get("command")
+        return f"{command} --resume" if command else f"tune(..., output='{self.path}', resume=True)"
 
     @property
     def status(self) -> str:
@@ -142,74 +146,17 @@ class Run:
     def words(self) -> dict[str, tuple[str, ...]]:
         return {name: tuple(words) for name, words in self.record["words"].items()}
 
-    # ---- files -------------------------------------------------------------------------------------------------
-
-    @property
-    def weights_file(self) -> Path:
-        return self.path / "weights.safetensors"
-
-    @property
-    def log_file(self) -> Path:
-        return self.path / "log.jsonl"
-
-    @property
-    def checkpoint_folder(self) -> Path:
-        return self.path / "checkpoint"
-
-    @property
-    def manifest_file(self) -> Path:
-        return self.path / "manifest.csv"
-
-    @property
-    def report_file(self) -> Path:
-        return self.path / "report.html"
-
-    def predictions_file(self, data: str, split: str) -> Path:
-        return self.path / "predictions" / f"{file_name(data)}.{split}.safetensors"
-
-    def metrics_file(self, data: str, split: str) -> Path:
-        return self.path / "metrics" / f"{file_name(data)}.{split}.json"
-
-    def calibrator_file(self, name: str) -> Path:
-        return self.path / "calibrators" / f"{file_name(name)}.json"
+    # ---- state -------------------------------------------------------------------------------------------------
 
     def write_record(self, **changes: Any) -> None:
         """Write ``run.json`` with some entries changed."""
         self.record.update(changes)
-        write_json(self.path / "run.json", self.record)
+        write_json(self.record_file, self.record)
 
     def read_recipe(self) -> dict[str, Any]:
         """Read the resolved recipe."""
-        recipe: dict[str, Any] = read_json(self.path / "recipe.json")
+        recipe: dict[str, Any] = read_json(self.recipe_file)
         return recipe
-
-    def write_manifest(self, rows: Sequence[Seen]) -> None:
-        """Write which images the run was tuned ("train") and tried ("validation") on."""
-        write_seen(self.manifest_file, rows)
-
-    def read_manifest(self) -> list[Seen]:
-        """Read which images the run was tuned and tried on."""
-        return read_seen(self.manifest_file)
-
-    def read_log(self) -> list[dict[str, Any]]:
-        """Read what was logged in tuning; a line that a crash cut in half is left out."""
-        return read_rows(self.log_file)
-
-    @contextmanager
-    def open_log(self, after: tuple[int, int] | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-        """Open the log for writing.
-
-        Args:
-            after: stage and step from which tuning goes on; later lines are dropped. None starts anew.
-
-        Yields:
-            A function that writes one row.
-
-        Raises:
-            InputError: if the log cannot be written.
-        """
-        with open_rows(self.log_file, after) as write:
-            yield write
 
     def finish(self, tuned: TunedModel, seconds: float) -> None:
         """Store the tuned model, then mark the run as complete and drop its checkpoint.
@@ -226,6 +173,7 @@ class Run:
         with open(self.weights_file, "rb") as file:
             weights = hashlib.file_digest(file, "sha256").hexdigest()
         self.write_record(status=COMPLETE, weights=weights, seconds={"tuning": round(seconds, 1)})
+        self.settle()
         shutil.rmtree(self.checkpoint_folder, ignore_errors=True)
 
     # ---- model and predictions ---------------------------------------------------------------------------------
@@ -248,16 +196,31 @@ class Run:
             self._tuned = load_tuned_model(self, offline=offline)
         return self._tuned
 
-    def discard(self) -> None:
-        """Remove a run that failed before there was anything to continue."""
-        if not self.complete and not self.checkpoint_folder.exists():
-            shutil.rmtree(self.path)
+    def settle(self) -> None:
+        """Remove the run that this one replaces, now that there is something to go on from."""
+        if (aside := self.record.get("replaces")) is not None:
+            forget(self.path, aside)
+            del self.record["replaces"]
+            self.write_record()
 
-    def open_data(self, name: str) -> Data:
+    def discard(self) -> None:
+        """Remove a run that failed before there was anything to go on from; what it was to replace comes back."""
+        if self.complete or self.checkpoint_folder.exists():
+            return
+        if (aside := self.record.get("replaces")) is not None:
+            put_back(self.path, aside)
+        else:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def open_data(self, name: str, options: Mapping[str, Any] | None = None) -> Data:
         """Open a data set, and the one that was tuned on (or another of its family) just as it was opened then.
+
+        Images of another folder or manifest are read as those were that it was tuned on. Unless it says itself which
+        images are for training, validation and test, all of them are test images.
 
         Args:
             name: a name that `load_data` knows.
+            options: for `load_data`, in place of those of the tuned data set; None values are left out.
 
         Returns:
             The data set.
@@ -265,16 +228,19 @@ class Run:
         Raises:
             InputError: if it is unknown, or was tuned on as an object whose options are not known.
         """
-        from calibrant.data.registry import load_data
+        from calibrant.data.registry import load_data, load_for_testing
 
-        own = self.record["data"]
-        if family(name) != family(own["name"]):
-            return load_data(name)
-        if own["options"] is None:
-            raise InputError(
-                f"the run in {self.path} was tuned on {name} as a loaded data set; give that data set again"
-            )
-        return load_data(name, **own["options"])
+        own, given = self.record["data"], {key: one for key, one in (options or {}).items() if one is not None}
+        if family(name) == family(own["name"]):
+            if own["options"] is None:
+                raise InputError(
+                    f"the run in {self.path} was tuned on {name} as a loaded data set; give that data set again"
+                )
+            return load_data(name, **{**own["options"], **given})
+        if not name.startswith(("folder:", "csv:")):
+            return load_data(name, **given)
+        bad = {key: one for key, one in (own["options"] or {}).items() if key == "on_bad_image"}
+        return load_for_testing(name, **{**self.image_options, **bad, **given})
 
     @property
     def image_options(self) -> dict[str, Any]:
@@ -325,12 +291,6 @@ class Run:
 
     # ---- calibrators -------------------------------------------------------------------------------------------
 
-    def save_calibrator(self, name: str, calibrator: Calibrator) -> Path:
-        """Store a fitted calibrator in the run."""
-        file = self.calibrator_file(name)
-        calibrator.save(file)
-        return file
-
     def calibrators(self) -> dict[str, Calibrator]:
         """Read the stored calibrators, by name."""
         from calibrant import calibration
@@ -364,9 +324,18 @@ class Run:
 
 
 def _refuse_unless_replaceable(path: Path, overwrite: bool) -> None:
-    if not (path / "run.json").is_file():
+    file = RunFiles(path).record_file
+    if not file.is_file():
         raise InputError(f"{path} is not empty and is not the folder of a run; choose another output folder")
     if not overwrite:
-        status = read_json(path / "run.json").get("status")
-        state = "a half-written run" if status == TUNING else "a finished run"
+        state = "a half-written run" if read_json(file).get("status") == TUNING else "a finished run"
         raise InputError(f"{path} already holds {state}; add --resume to continue it or --overwrite to replace it")
+
+
+def _make_room(path: Path) -> str:
+    """Put the run in a folder aside, or, if it has nothing to lose, the run that it was to replace itself."""
+    files = RunFiles(path)
+    record = read_json(files.record_file)
+    if record.get("status") == TUNING and not files.checkpoint_folder.exists() and "replaces" in record:
+        put_back(path, record["replaces"])
+    return put_aside(path)

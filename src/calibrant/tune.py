@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from calibrant import provenance
 from calibrant.cautions import before_tuning, noted_warnings
+from calibrant.command_line import tune_command
+from calibrant.data.labelled_files import LabelledFiles
 from calibrant.errors import InputError, require
 from calibrant.naming import file_name
 from calibrant.opening import Opened, open_data, open_model, shots_of
-from calibrant.predict import contents_of
-from calibrant.run_tables import Seen
+from calibrant.resuming import AnotherRun, check_same
+from calibrant.run_files import RunFiles
+from calibrant.run_tables import listed
 from calibrant.runs import Run
 from calibrant.watch import MOST, Watch
 
@@ -87,15 +88,17 @@ def tune(
         train = shots_of(opened.data, shots, data_seed)
         recipe = _recipe(method, overrides, profile, encoder.name)
         folder = Path(output) if output is not None else default_output(opened.data.name, method)
-        record = {
-            **_record(encoder, opened, train, recipe),
+        given = {
+            "method": method,
+            "profile": profile,
             "shots": shots,
             "data_seed": data_seed,
             "train_seed": train_seed,
-            "warnings": warned,
+            "checkpoint": None if checkpoint is None else str(checkpoint),
+            "save_every": None if save_every == SAVE_EVERY else save_every,
         }
-        record["model"]["checkpoint"] = None if checkpoint is None else str(checkpoint)
-        record["command"] = _command(record, method, profile, overrides, folder)
+        record = {**_record(encoder, opened, train, recipe, given), "warnings": warned}
+        record["command"] = tune_command(encoder.name, opened.data.name, opened.options, given, overrides or {}, folder)
         run = _begin(folder, record, recipe, resume, overwrite)
         with _saying_how_to_go_on(run):
             if not run.complete:
@@ -168,21 +171,31 @@ def _recipe(method: str, overrides: Mapping[str, Any] | None, profile: str | Non
     return load_recipe(method, dict(overrides or {}), profile)
 
 
-def _record(encoder: DualEncoder, opened: Opened, train: EvaluationSet, recipe: Recipe) -> dict[str, Any]:
+def _record(
+    encoder: DualEncoder, opened: Opened, train: EvaluationSet, recipe: Recipe, given: Mapping[str, Any]
+) -> dict[str, Any]:
     data = opened.data
-    counts = {split: len(data.split(split)) for split in data.splits if split != "train"}
+    others = {split: data.split(split) for split in data.splits if split != "train"}
     return {
         "method": recipe.name,
         "title": recipe.title,
         "profile": recipe.profile,
-        "model": {**dict(encoder.about), "name": encoder.name, "fingerprint": encoder.fingerprint()},
+        "model": {
+            **dict(encoder.about),
+            "name": encoder.name,
+            "fingerprint": encoder.fingerprint(),
+            "checkpoint": given["checkpoint"],
+        },
         "data": {
             **dict(data.about),
             "name": data.name,
             "options": opened.options,
-            "fingerprint": train.fingerprint,
+            "fingerprints": {one.split: one.fingerprint for one in (train, *others.values())},
         },
-        "counts": {"train": len(train), **counts},
+        "counts": {"train": len(train), **{split: len(one) for split, one in others.items()}},
+        "shots": given["shots"],
+        "data_seed": given["data_seed"],
+        "train_seed": given["train_seed"],
         "classes": list(data.classes),
         "templates": list(data.templates),
         "words": {name: list(words) for name, words in data.words.items()},
@@ -192,49 +205,17 @@ def _record(encoder: DualEncoder, opened: Opened, train: EvaluationSet, recipe: 
     }
 
 
-def _command(
-    record: Mapping[str, Any],
-    method: str,
-    profile: str | None,
-    overrides: Mapping[str, Any] | None,
-    folder: Path,
-) -> str:
-    """Write the command line that makes the same run."""
-    options = record["data"]["options"] or {}
-    said: list[tuple[str, Any]] = [
-        ("--method", method),
-        ("--shots", record["shots"]),
-        ("--data-seed", record["data_seed"]),
-        ("--train-seed", record["train_seed"]),
-        ("--profile", profile),
-        ("--checkpoint", record["model"]["checkpoint"]),
-        ("--names", options.get("names")),
-        *(("--template", template) for template in options.get("templates") or []),
-        ("--on-bad-image", options.get("on_bad_image")),
-        *(("--set", f"{key}={json.dumps(value)}") for key, value in (overrides or {}).items()),
-        ("--output", folder),
-    ]
-    words = ["calibrant", "tune", record["model"]["name"], record["data"]["name"]]
-    return shlex.join([*words, *(str(word) for pair in said if pair[1] is not None for word in pair)])
-
-
 def _begin(folder: Path, record: dict[str, Any], recipe: Recipe, resume: bool, overwrite: bool) -> Run:
     resolved = recipe.model_dump(mode="json")
-    if not resume or not (folder / "run.json").is_file():
+    if not resume or not RunFiles(folder).record_file.is_file():
         return Run.create(folder, record, resolved, overwrite=overwrite)
     run = Run.load(folder, unfinished=True)
-    same = {
-        "model": run.record["model"].get("fingerprint") == record["model"]["fingerprint"],
-        "data, split or shots": run.record["data"].get("fingerprint") == record["data"]["fingerprint"],
-        "method or other settings": run.read_recipe() == resolved,
-        "training seed": run.record["train_seed"] == record["train_seed"],
-    }
-    different = [what for what, is_same in same.items() if not is_same]
-    if different:
-        raise InputError(
-            f"cannot resume {folder}: it was begun with another {' and another '.join(different)}; "
-            f"repeat its command ({run.cure}), or add --overwrite to replace it"
-        )
+    try:
+        check_same((run.record, run.read_recipe()), (record, resolved), str(folder))
+    except AnotherRun as difference:
+        raise AnotherRun(
+            f"cannot resume: {difference}; repeat its command ({run.cure}), or add --overwrite to replace it"
+        ) from None
     return run
 
 
@@ -252,16 +233,23 @@ def _fit(
     from calibrant.tuning.fitting import fit
 
     checkpoint = Checkpoint.read(run.checkpoint_folder)
-    run.write_manifest(list(_seen(data, train)))
+    run.write_manifest(listed(data.manifest(), train.ids))
+    if isinstance(data, LabelledFiles):
+        run.write_near_duplicates(data.near_duplicates)
     before_tuning(encoder, train, watch)
     began = time.monotonic()
+
+    def save(state: Checkpoint) -> None:
+        state.write(run.checkpoint_folder)
+        run.settle()
+
     with run.open_log(after=None if checkpoint is None else (checkpoint.stage, checkpoint.step)) as log:
         tuned = fit(
             encoder,
             train,
             recipe,
             seed=run.record["train_seed"],
-            save=lambda state: state.write(run.checkpoint_folder),
+            save=save,
             save_every=save_every,
             watch=watch,
             log=log,
@@ -271,20 +259,17 @@ def _fit(
     run.finish(tuned, seconds=time.monotonic() - began)
 
 
-def _seen(data: Data, train: EvaluationSet) -> Iterator[Seen]:
-    """List the images that this run is tuned and tried on."""
-    parts = [train] + ([data.split("validation")] if "validation" in data.splits else [])
-    for part in parts:
-        for one, content, label in zip(part.ids, contents_of(part), part.labels, strict=True):
-            yield Seen(one, content, part.split, part.classes[label] if label >= 0 else "")
-
-
 @contextmanager
 def _saying_how_to_go_on(run: Run) -> Iterator[None]:
+    """Leave no run behind that nothing can be done with, and bring back the one that it was to replace."""
     try:
         yield
-    except InputError:
-        run.discard()
+    except BaseException as error:
+        # any other failure of a new run can be looked into and resumed
+        comes_back = "replaces" in run.record and not run.checkpoint_folder.exists()
+        if comes_back or isinstance(error, InputError):
+            run.discard()
+        if isinstance(error, KeyboardInterrupt):
+            after = f"{run.path} is as it was" if comes_back else f"go on with: {run.cure}"
+            raise KeyboardInterrupt(f"stopped; {after}") from None
         raise
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped; go on with: {run.cure}") from None

@@ -27,14 +27,13 @@ def test_tuning_makes_a_whole_run(calibrant: Any, tune_words: list[str], tmp_pat
     run = Run.load(printed["run"])
     assert run.classes == ["Füchsin", "olive green", "sky"]
     assert {(one["split"], one["n"]) for one in printed["results"]} == {("validation", 12), ("test", 12)}
-    names = ["log.jsonl", "manifest.csv", "predictions", "recipe.json", "run.json", "weights.safetensors"]
-    assert sorted(path.name for path in run.path.iterdir()) == names
+    names = ["log.jsonl", "manifest.csv", "near_duplicates.csv", "predictions", "recipe.json", "run.json"]
+    assert sorted(path.name for path in run.path.iterdir()) == [*names, "weights.safetensors"]
     manifest = run.read_manifest()
-    assert [sum(row.split == split for row in manifest) for split in ("train", "validation", "test")] == [
-        15,
-        12,
-        0,
-    ]
+    splits = ("train", "validation", "test")
+    assert [sum(row.split == split for row in manifest) for split in splits] == [36, 12, 12]
+    assert [sum(row.split == split and row.used for row in manifest) for split in splits] == [15, 12, 0]
+    assert all(row.content and row.label in run.classes for row in manifest)
     log = run.read_log()
     assert [row["step"] for row in log] == [1, 2, 3, 4, 5, 6]
     assert {"accuracy", "zero_shot_accuracy", "done"} <= set(log[-1])

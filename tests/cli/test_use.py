@@ -81,7 +81,7 @@ def test_evaluate_refuses_what_was_tuned_on(calibrant: Any, run: Path, pictures:
     assert "flatter" in allowed.stderr
     copies = Path("umbenannt") / "sky"
     copies.mkdir(parents=True)
-    trained = next(row.id for row in Run.load(run).read_manifest() if row.split == "train")
+    trained = next(row.path for row in Run.load(run).read_manifest() if row.used)
     for split in ("train", "test"):
         for name in ("sky", "Füchsin"):
             (Path("umbenannt") / split / name).mkdir(parents=True)

@@ -71,13 +71,14 @@ def calibrate(
     }
 
 
-def calibrator_of(run: Run, chosen: str | None, classes: Sequence[str]) -> Calibrator:
+def calibrator_of(run: Run, chosen: str | None, classes: Sequence[str], *, offline: bool = False) -> Calibrator:
     """Find the calibrator to use, and fit the default one if the run has none yet.
 
     Args:
         run: the run.
         chosen: a calibrator file, one of the run's by name, ``"none"``, or None for the run's.
         classes: the class list it is to be used for.
+        offline: never open a socket, should validation images have to be predicted.
 
     Returns:
         A fitted calibrator.
@@ -95,7 +96,7 @@ def calibrator_of(run: Run, chosen: str | None, classes: Sequence[str]) -> Calib
     if chosen is not None:
         found = calibration.load(chosen) if Path(chosen).is_file() else run.calibrator(chosen)
     else:
-        found = _default(run)
+        found = _default(run, offline)
     if list(classes) != run.classes:
         if not found.transfers:
             raise InputError(
@@ -119,7 +120,7 @@ def calibrator_digest(calibrator: Calibrator) -> str:
     )
 
 
-def _default(run: Run) -> Calibrator:
+def _default(run: Run, offline: bool) -> Calibrator:
     from calibrant import calibration
 
     stored = run.calibrators()
@@ -132,7 +133,7 @@ def _default(run: Run) -> Calibrator:
             stacklevel=3,
         )
         return calibration.Uncalibrated()
-    calibrate(run)
+    calibrate(run, offline=offline)
     return run.calibrator(DEFAULT)
 
 

@@ -61,7 +61,7 @@ def classify(
 
     run = run if isinstance(run, Run) else Run.load(run)
     names = class_list(run.classes, classes, add_classes)
-    chosen = calibrator_of(run, calibrator, names)
+    chosen = calibrator_of(run, calibrator, names, offline=offline)
     table = open_table(to)
     made_by = digest(run.record["weights"], names, run.templates, calibrator_digest(chosen))[:12]
     done = _done_before(table, made_by, to)
@@ -127,20 +127,20 @@ def find_images(places: Sequence[str | Path]) -> Iterator[Path]:
     """Find image files, folder by folder in alphabetical order.
 
     Args:
-        places: files, which are taken whatever their name, and folders.
+        places: files, which are taken whatever their name, and folders; hidden files in folders are ignored.
 
     Yields:
         Paths that begin as the places were written, each once.
 
     Raises:
-        InputError: if a place does not exist or a folder holds no image.
+        InputError: if a place does not exist, or a folder holds no image or cannot be read.
     """
-    from calibrant.data.images import SUFFIXES
+    from calibrant.data.folder import find_images as images_in
 
     seen: set[Path] = set()
     for place in map(Path, places):
         if place.is_dir():
-            found = sorted(file for file in place.rglob("*") if file.suffix.lower() in SUFFIXES)
+            found, _ = images_in(place)
             if not found:
                 raise InputError(f"there is no image in {place}")
         elif place.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from calibrant.storage import digest
@@ -32,7 +33,8 @@ def family(name: str) -> str:
     """Name what data sets have in common that are opened with the same options.
 
     Example:
-        >>> family("emoji/sketch"), family("folder:my/pets#base")
-        ('emoji', 'folder:my/pets')
+        >>> family("emoji/sketch"), family("folder:my/pets#base") == family("folder:./my/pets/")
+        ('emoji', True)
     """
-    return name.partition("#")[0] if ":" in name else name.partition("/")[0]
+    kind, colon, place = name.partition(":")
+    return f"{kind}:{os.path.realpath(place.partition('#')[0])}" if colon else name.partition("/")[0]

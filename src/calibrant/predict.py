@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from calibrant.errors import InputError, require
 from calibrant.opening import base_half
 from calibrant.predictions import Predictions
 from calibrant.progress import progress_bar
+from calibrant.seen import CONTENT
 from calibrant.storage import digest
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 Pixels = npt.NDArray[np.uint8]
 BATCH = 64
-CONTENT = "content"
 
 
 def predict(
@@ -33,6 +34,7 @@ def predict(
     data: str | Data | EvaluationSet,
     split: str = "test",
     *,
+    templates: Sequence[str] | None = None,
     batch_size: int = BATCH,
     offline: bool = False,
     progress: bool = False,
@@ -44,6 +46,7 @@ def predict(
         model: a tuned model, or a run, which is loaded.
         data: a name that `load_data` knows, a loaded data set, or an evaluation set.
         split: "train", "validation" or "test"; an evaluation set is itself a split.
+        templates: class prompts with ``{}``; by default those of the tuned model. Learned prompts do not need them.
         batch_size: images at a time.
         offline: never open a socket.
         progress: show a progress bar.
@@ -60,6 +63,7 @@ def predict(
 
     tuned = model.tuned_model(offline=offline) if isinstance(model, Run) else model
     chosen = _evaluation_set(data, split)
+    tuned = in_words_of(tuned, chosen.words, templates)
     logits, zero_shot_logits = _stream(tuned, chosen, batch_size, progress)
     return Predictions(
         logits=logits,
@@ -70,7 +74,7 @@ def predict(
         columns={**chosen.columns, CONTENT: np.array(contents_of(chosen))},
         about={
             **_about_set(chosen),
-            "templates": list(tuned.templates),
+            **_prompting(tuned.templates, tuned.words),
             "precision": "float32",
             **tuned.about,
             **(about or {}),
@@ -79,13 +83,21 @@ def predict(
     )
 
 
-def predict_for_run(run: Run, data: str | Data | EvaluationSet, split: str = "test", **options: Any) -> Predictions:
+def predict_for_run(
+    run: Run,
+    data: str | Data | EvaluationSet,
+    split: str = "test",
+    *,
+    data_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Predictions:
     """Predict with a run and store the predictions in it, or read them if neither model nor data has changed.
 
     Args:
         run: the run.
         data: as for `predict`.
         split: as for `predict`.
+        data_options: for `load_data`, where `data` is a name; what is left out is as in tuning, see `Run.open_data`.
         options: `batch_size`, `offline` and `progress`, as for `predict`.
 
     Returns:
@@ -94,17 +106,26 @@ def predict_for_run(run: Run, data: str | Data | EvaluationSet, split: str = "te
     Raises:
         InputError: as for `predict`, and if the data set holds classes as new that the run was tuned on.
     """
-    chosen = _evaluation_set(run.open_data(data) if isinstance(data, str) else data, split)
+    given = {key: value for key, value in (data_options or {}).items() if value is not None}
+    if given and not isinstance(data, str):
+        raise InputError(f"{data.name} is loaded already; give {', '.join(given)} to load_data")
+    chosen = _evaluation_set(run.open_data(data, given) if isinstance(data, str) else data, split)
     refuse_tuned_as_new(run, chosen)
     file = run.predictions_file(chosen.name, chosen.split)
-    made_of = {"run_weights": run.record["weights"], "data_fingerprint": chosen.fingerprint}
+    templates = given.get("templates") or run.templates
+    made_of = {
+        "run_weights": run.record["weights"],
+        "data_fingerprint": chosen.fingerprint,
+        **_prompting(templates, {**run.words, **chosen.words}),
+    }
     if file.is_file() and chosen.fingerprint:
         stored = Predictions.load(file)
         if all(stored.about.get(key) == value for key, value in made_of.items()):
             return stored
     model = run.tuned_model(offline=options.get("offline", False))
     about = {**made_of, "run": run.name, "method": run.method, "model": run.record["model"]["name"]}
-    predictions = predict(model, chosen, about={**about, "tuned_on": run.record["data"]["name"]}, **options)
+    about |= {"tuned_on": run.record["data"]["name"]}
+    predictions = predict(model, chosen, templates=templates, about=about, **options)
     predictions.save(file)
     return predictions
 
@@ -187,6 +208,34 @@ def load_tuned_model(run: Run, *, offline: bool = False) -> TunedModel:
     model = run.record["model"]
     encoder = load_model(model["name"], checkpoint=model.get("checkpoint"), offline=offline)
     return TunedModel.load(run.weights_file, encoder)
+
+
+def in_words_of(
+    model: TunedModel, words: Mapping[str, Sequence[str]], templates: Sequence[str] | None = None
+) -> TunedModel:
+    """Let a tuned model ask in other words.
+
+    Args:
+        model: the tuned model, which stays as it is.
+        words: class name to synonyms, besides those of the model.
+        templates: class prompts with ``{}``; None for those of the model.
+
+    Returns:
+        A tuned model that shares every tensor.
+    """
+    from calibrant.tuning.task import Task
+    from calibrant.tuning.tuned_model import TunedModel
+
+    task = Task(model.classes, templates or model.templates, {**model.words, **words})
+    if _prompting(task.templates, task.words) == _prompting(model.templates, model.words):
+        return model
+    asking = copy.copy(model.parameterization)
+    asking.task = task
+    return TunedModel(model.zero_shot.encoder, task, model.recipe, asking)
+
+
+def _prompting(templates: Sequence[str], words: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    return {"templates": list(templates), "words": {name: list(several) for name, several in words.items()}}
 
 
 def _evaluation_set(data: str | Data | EvaluationSet, split: str) -> EvaluationSet:

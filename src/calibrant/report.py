@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from calibrant.errors import InputError
-from calibrant.reporting.results import UNCALIBRATED, Kind, RunResults, SetResult
+from calibrant.data.images import FileImages, ImageReader
+from calibrant.errors import CalibrantWarning, InputError
+from calibrant.naming import family
+from calibrant.reporting.results import UNCALIBRATED, ImageSource, Kind, NearDuplicate, RunResults, SetResult
 from calibrant.runs import Run
+from calibrant.seen import seen
 
 if TYPE_CHECKING:
     from calibrant.predictions import Predictions
+
+Pixels = npt.NDArray[np.uint8]
 
 
 def report(runs: Sequence[str | Path | Run], to: str | Path | None = None, *, command: str | None = None) -> Path:
@@ -73,6 +79,7 @@ def results(run: Run, commands: Sequence[str] = ()) -> RunResults:
         versions=record["versions"],
         seeds={"data": record["data_seed"], "training": record["train_seed"]},
         facts=_facts(record),
+        near_duplicates=_near_duplicates(run),
     )
 
 
@@ -83,6 +90,7 @@ def _is_reported(stored: Predictions) -> bool:
 def _set_result(run: Run, stored: Predictions) -> SetResult:
     assert stored.labels is not None
     stored = stored.subset(stored.labels >= 0)
+    known = seen(run, stored).count
     assert stored.labels is not None
     unit = stored.about.get("unit")
     tables = {name: calibrator(stored) for name, calibrator in run.calibrators().items() if name != UNCALIBRATED}
@@ -98,6 +106,7 @@ def _set_result(run: Run, stored: Predictions) -> SetResult:
         ids=stored.ids or (),
         units=stored.columns.get(unit) if unit else None,
         images=_image_source(run, stored),
+        seen=known,
     )
 
 
@@ -113,15 +122,50 @@ def _zero_shot(stored: Predictions) -> npt.NDArray[np.float64] | None:
     return None if stored.zero_shot_logits is None else softmax(stored.zero_shot_logits)
 
 
-def _image_source(run: Run, stored: Predictions) -> Callable[[Sequence[str]], list[npt.NDArray[np.uint8]]] | None:
-    """Look images up by id in the data set, which is opened when the first one is asked for."""
+def _image_source(run: Run, stored: Predictions) -> ImageSource | None:
+    """Look pictures up by id; only those that are asked for are read."""
     name, split = str(stored.about["data"]), str(stored.about["split"])
-    kind, _, place = name.partition(":")
-    if kind in ("folder", "csv") and not Path(place.partition("#")[0]).exists():
-        return None
+    if name.startswith(("folder:", "csv:")):
+        return _files(stored.about.get("data_about", {}))
+    if family(name) == "emoji":
+        return _scenes(run, name, split)
+    return None
 
-    def images(ids: Sequence[str]) -> list[npt.NDArray[np.uint8]]:
-        chosen = run.open_data(name).split(split)
+
+def _files(about: Mapping[str, Any]) -> ImageSource | None:
+    """Look pictures up in a folder, or beside a manifest, and read them as they were read before."""
+    from calibrant.opening import IMAGE_OPTIONS
+
+    source, options = Path(str(about.get("source", ""))), about.get("options") or {}
+    if "source" not in about or not source.exists():
+        return None
+    root = source if source.is_dir() else source.parent
+    reading = {key: options[key] for key in IMAGE_OPTIONS if key in options}
+
+    def images(ids: Sequence[str]) -> list[Pixels]:
+        files = FileImages([root / one for one in ids], ImageReader(**reading))
+        return [_picture(files, index) for index in range(len(files))]
+
+    return images
+
+
+def _picture(files: FileImages, index: int) -> Pixels:
+    try:
+        return files[index]
+    except InputError as error:
+        warnings.warn(f"a picture is missing in the report: {error}", CalibrantWarning, stacklevel=2)
+        return np.full((96, 96, 3), 128, np.uint8)
+
+
+def _scenes(run: Run, name: str, split: str) -> ImageSource:
+    from calibrant.data.registry import load_data
+
+    # a set that was cut to fewer scenes begins with the same ones
+    own = run.record["data"]
+    scenes = (own["options"] or {}).get("scenes") if family(own["name"]) == "emoji" else None
+
+    def images(ids: Sequence[str]) -> list[Pixels]:
+        chosen = load_data(name, scenes=scenes).split(split)
         position = {one: index for index, one in enumerate(chosen.ids)}
         missing = [one for one in ids if one not in position]
         if missing:
@@ -129,6 +173,11 @@ def _image_source(run: Run, stored: Predictions) -> Callable[[Sequence[str]], li
         return [chosen.images[position[one]] for one in ids]
 
     return images
+
+
+def _near_duplicates(run: Run) -> tuple[NearDuplicate, ...]:
+    images = _files(run.record["data"])
+    return tuple(NearDuplicate(**row, images=images) for row in run.near_duplicates())
 
 
 def _title(run: Run) -> str:

@@ -6,7 +6,10 @@ import csv
 import json
 import multiprocessing
 import os
+import re
+import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +17,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from calibrant import calibration
+from calibrant.classify import find_images
+from calibrant.cli.main import app
 from calibrant.predictions import Predictions
 from calibrant.runs import Run
 
@@ -55,7 +61,7 @@ def test_stored_predictions_are_used_until_something_changes(calibrant: Any, run
     stale = Predictions.load(file)
     Predictions(logits=stale.logits, about={**stale.about, "run_weights": "others"}).save(file)
     result = calibrant("predict", run, f"folder:{pictures}", "--to", "copy ü.safetensors", "--json")
-    assert json.loads(result.stdout) == {"file": "copy ü.safetensors", "images": 12, "classes": 3}
+    assert json.loads(result.stdout) == {"file": "copy ü.safetensors", "split": "test", "images": 12, "classes": 3}
     assert Predictions.load(file).about["run_weights"] == Run.load(run).record["weights"]
 
 
@@ -223,6 +229,116 @@ def test_every_command_has_help_with_an_example(calibrant: Any) -> None:
         assert "--json" in result.stdout
     assert calibrant("--version").stdout.startswith("calibrant ")
     assert calibrant("list", "methds").exit_code == 2
+
+
+def examples(command: str) -> list[list[str]]:
+    """Read the command lines that the help of a command shows."""
+    callbacks = {(one.name or one.callback.__name__): one.callback for one in app.registered_commands if one.callback}
+    said = " ".join((callbacks[command].__doc__ or "").partition("Example:")[2].split())
+    return [shlex.split(line)[1:] for line in re.findall(r"`(calibrant [^`]+)`", said)]
+
+
+def noise(folder: Path, classes: int, per_class: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    for name in ("cat", "dog", "pony")[:classes]:
+        (folder / name).mkdir(parents=True)
+        for number in range(per_class):
+            Image.fromarray(draw.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / name / f"{number}.png")
+
+
+def test_the_examples_of_the_help_run(calibrant: Any, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calibrant.demo.demo", lambda *_, **__: {"tables": {}, "report": "", "runs": []})
+    noise(Path("my-images"), 3, 30, seed=1)
+    noise(Path("more-pets"), 2, 4, seed=2)
+    noise(Path("new-photos"), 1, 2, seed=3)
+    np.savez("logits.npz", logits=np.eye(3), labels=[0, 1, 2])
+    few_steps = ["--set", "solver.steps=2", "--set", "solver.epochs=null", "--set", "solver.views=1"]
+    (tune,) = examples("tune")
+    words = [str(model) if word.startswith("ViT-B-32/") else word for word in tune]
+    assert calibrant(*words, *few_steps, "--set", "solver.batch_size=8", "--offline").exit_code == 0
+    for copied in ("runs/pets-coop", "runs/pets-flyp"):
+        shutil.copytree("runs/pets", copied)
+    for command in ("predict", "calibrate", "evaluate", "classify", "report", "list", "demo"):
+        shown = examples(command)
+        assert shown
+        for line in shown:
+            result = calibrant(*line)
+            assert result.exit_code == 0, (line, result.output)
+
+
+@pytest.fixture
+def no_sockets(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Let nobody make a socket, and note whether models are loaded with the wish to stay offline."""
+
+    class Refused(socket.socket):
+        def __init__(self, *_: Any, **__: Any) -> None:
+            raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", Refused)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    from calibrant.models import registry
+
+    wished, load = [], registry.load_model
+
+    def noting(*words: Any, offline: bool = False, **options: Any) -> Any:
+        wished.append(offline)
+        return load(*words, offline=offline, **options)
+
+    monkeypatch.setattr(registry, "load_model", noting)
+    return wished
+
+
+def test_offline_means_no_socket(
+    calibrant: Any, tune_words: list[str], new_pictures: Path, pictures: Path, no_sockets: list[bool]
+) -> None:
+    assert "--offline" in tune_words
+    commands = [
+        [*tune_words, "--output", "run"],
+        ["calibrate", "run", "--offline"],
+        ["predict", "run", f"folder:{new_pictures}", "--offline"],
+        ["evaluate", "run", "--data", f"folder:{new_pictures}", "--offline"],
+        ["classify", "run", new_pictures, "--to", "a.csv", "--offline"],
+    ]
+    for words in commands:
+        shutil.rmtree("run/predictions", ignore_errors=True)  # so that the model is asked again
+        result = calibrant(*words)
+        assert result.exit_code == 0, (words[0], result.output)
+    # classify fits the calibrator itself where there is none
+    shutil.rmtree("run/predictions")
+    shutil.rmtree("run/calibrators")
+    assert calibrant("classify", "run", new_pictures, "--to", "b.csv", "--offline").exit_code == 0
+    assert Run.load("run").calibrators()
+    assert len(no_sockets) >= len(commands)
+    assert all(no_sockets)
+
+
+def test_an_infinite_loss_is_null_with_a_note(calibrant: Any, run: Path) -> None:
+    logits = np.array([[0.0, -2000.0]] * 40)
+    np.savez("sure.npz", logits=logits, labels=np.arange(40) % 2, site=np.array(["a", "b"])[np.arange(40) % 2])
+    result = calibrant("evaluate", "sure.npz", "--json")
+    assert result.exit_code == 0, result.output
+    nll = json.loads(result.stdout)["results"][0]["measures"]["nll"]
+    assert nll["value"] is None
+    assert "probability 0" in nll["note"]
+    assert "note" not in json.loads(result.stdout)["results"][0]["measures"]["brier"]
+    shown = calibrant("evaluate", "sure.npz")
+    assert shown.exit_code == 0
+    assert "inf" in shown.stdout
+    about = {"data": "folder:sure", "split": "test"}
+    stored = Predictions(logits=logits, labels=np.arange(40) % 2, classes=["a", "b"], about=about)
+    stored.save(Run.load(run).predictions_file("folder:sure", "test"))
+    assert calibrant("evaluate", run, "--json").exit_code == 0
+    written = json.loads(Run.load(run).metrics_file("folder:sure", "test").read_text(encoding="utf-8"))
+    assert written[0]["measures"]["nll"]["value"] is None
+
+
+def test_classify_looks_where_tuning_looks(new_pictures: Path) -> None:
+    (new_pictures / "sky" / "._bild 0 ä.png").write_bytes(b"what another system leaves behind")
+    (new_pictures / ".hidden").mkdir()
+    shutil.copy(new_pictures / "sky" / "bild 1 ä.png", new_pictures / ".hidden" / "1.png")
+    found = list(find_images([new_pictures, new_pictures / "sky" / "bild 2 ä.png"]))
+    assert len(found) == len(set(found)) == 12
+    assert not any(part.startswith(".") for file in found for part in file.relative_to(new_pictures).parts)
 
 
 def test_as_a_process_without_torch_being_loaded(tmp_path: Path) -> None:

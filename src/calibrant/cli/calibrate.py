@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from calibrant.cli.reading import Offline
+
 
 def calibrate(
     source: Annotated[Path, typer.Argument(help="Folder of a run, or a file of predictions.")],
     method: Annotated[str, typer.Option(help="See `calibrant list calibrators`.")] = "temperature",
     on: Annotated[str, typer.Option(help="Split of the run to fit on.")] = "validation",
     to: Annotated[Path | None, typer.Option(help="Where to write the calibrator; default: in the run.")] = None,
+    offline: Offline = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Fit a calibrator on held-out predictions.
@@ -22,7 +25,7 @@ def calibrate(
     from calibrant.calibrate import calibrate as fit
     from calibrant.cli import show
 
-    result = fit(source, method, on=on, to=to)
+    result = fit(source, method, on=on, to=to, offline=offline)
     if json:
         show.as_json(result)
     else:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from calibrant.cli.reading import Offline
+
 
 def classify(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
@@ -18,7 +20,7 @@ def classify(
         str | None, typer.Option(help="A calibrator file, one of the run's, or none; default: the run's.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
-    offline: Annotated[bool, typer.Option("--offline", help="Never open a network connection.")] = False,
+    offline: Offline = False,
     json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
 ) -> None:
     """Name what is in images, with a confidence that was calibrated.

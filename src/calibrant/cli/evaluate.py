@@ -7,11 +7,20 @@ from typing import Annotated
 
 import typer
 
+from calibrant.cli.reading import Background, Names, Offline, OnBadImage, PixelLimit, Scenes, Template, Window
+
 
 def evaluate(
     source: Annotated[Path, typer.Argument(help="Folder of a run, or predictions (.safetensors .npz .parquet .csv).")],
     data: Annotated[str | None, typer.Option(help="Data set to predict first; default: what is stored.")] = None,
     split: Annotated[str, typer.Option(help="Split to measure on.")] = "test",
+    names: Names = None,
+    template: Template = None,
+    on_bad_image: OnBadImage = None,
+    window: Window = None,
+    background: Background = None,
+    pixel_limit: PixelLimit = None,
+    scenes: Scenes = None,
     by: Annotated[str | None, typer.Option(help="Column whose subgroups are measured one by one.")] = None,
     calibrator: Annotated[
         str | None,
@@ -19,20 +28,33 @@ def evaluate(
     ] = None,
     bins: Annotated[int, typer.Option(min=1, help="Bins of the calibration errors.")] = 15,
     allow_seen: Annotated[bool, typer.Option("--allow-seen", help="Measure on images that were tuned on.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Never open a network connection.")] = False,
+    offline: Offline = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Measure accuracy and calibration, with intervals.
 
-    Example: `calibrant evaluate logits.npz --json`, or `calibrant evaluate runs/pets --by site`
+    Images of another folder than the tuned one (`--data folder:PATH`) are read as in tuning, unless said otherwise.
+    All of them are test images, unless the folder has train, val and test folders or the manifest a column split.
+
+    Example: `calibrant evaluate logits.npz --json`, or `calibrant evaluate runs/pets --data folder:more-pets`
     """
     from calibrant.cli import show
-    from calibrant.evaluate import as_rows, explain_columns
+    from calibrant.evaluate import as_rows, explain_columns, what_was_measured
     from calibrant.evaluate import evaluate as measure
+    from calibrant.image_options import data_options
 
     result = measure(
         source,
         data=data,
+        data_options=data_options(
+            names=names,
+            template=template,
+            on_bad_image=on_bad_image,
+            window=window,
+            background=background,
+            pixel_limit=pixel_limit,
+            scenes=scenes,
+        ),
         split=split,
         by=by,
         calibrator=calibrator,
@@ -43,6 +65,8 @@ def evaluate(
     if json:
         show.as_json(result)
         return
+    for line in what_was_measured(result["results"]):
+        typer.echo(line)
     for title, rows in as_rows(result["results"]):
         show.as_table(rows, title=title)
     typer.echo(explain_columns(result["definitions"]))

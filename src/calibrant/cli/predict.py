@@ -7,30 +7,58 @@ from typing import Annotated
 
 import typer
 
+from calibrant.cli.reading import Background, Names, Offline, OnBadImage, PixelLimit, Scenes, Template, Window
+
 
 def predict(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     data: Annotated[str, typer.Argument(help="Such as emoji/sketch or folder:PATH.")],
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     to: Annotated[Path | None, typer.Option(help="Also write the predictions to this .safetensors file.")] = None,
+    names: Names = None,
+    template: Template = None,
+    on_bad_image: OnBadImage = None,
+    window: Window = None,
+    background: Background = None,
+    pixel_limit: PixelLimit = None,
+    scenes: Scenes = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
-    offline: Annotated[bool, typer.Option("--offline", help="Never open a network connection.")] = False,
+    offline: Offline = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Predict a data set with a tuned model and store the predictions in the run.
 
-    Example: `calibrant predict runs/pets folder:more-pets --split test`
+    Images of another folder than the tuned one are read as in tuning, unless said otherwise here. All of them are test
+    images, unless the folder has train, val and test folders or the manifest a column split.
+
+    Example: `calibrant predict runs/pets folder:more-pets`
     """
     from calibrant.cli import show
+    from calibrant.image_options import data_options
     from calibrant.runs import Run
 
     opened = Run.load(run)
-    stored = opened.predict(data, split, batch_size=batch_size, offline=offline, progress=not json)
+    stored = opened.predict(
+        data,
+        split,
+        data_options=data_options(
+            names=names,
+            template=template,
+            on_bad_image=on_bad_image,
+            window=window,
+            background=background,
+            pixel_limit=pixel_limit,
+            scenes=scenes,
+        ),
+        batch_size=batch_size,
+        offline=offline,
+        progress=not json,
+    )
     if to is not None:
         stored.save(to)
     where = to or opened.predictions_file(data, split)
-    result = {"file": where, "images": len(stored.logits), "classes": stored.logits.shape[1]}
+    result = {"file": where, "split": split, "images": len(stored.logits), "classes": stored.logits.shape[1]}
     if json:
         show.as_json(result)
     else:
-        typer.echo(f"{result['images']} images, {result['classes']} classes: {where}")
+        typer.echo(f"{result['images']} {split} images, {result['classes']} classes: {where}")

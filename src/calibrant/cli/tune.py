@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from calibrant.cli.reading import Background, Names, Offline, OnBadImage, PixelLimit, Scenes, Template, Window
+
 
 def tune(
     model: Annotated[str, typer.Argument(help="Such as tiny, ViT-B-32/laion2b_s34b_b79k, or a checkpoint path.")],
@@ -24,16 +26,18 @@ def tune(
         str | None,
         typer.Option(help="Settings for a kind of model: published or tiny; default: by the model."),
     ] = None,
-    names: Annotated[Path | None, typer.Option(help="CSV: folder name, class name, synonyms.")] = None,
-    template: Annotated[
-        list[str] | None, typer.Option(help="Class prompt with {} for the name; may be repeated.")
-    ] = None,
-    on_bad_image: Annotated[str | None, typer.Option(help="fail (default) or skip.")] = None,
+    names: Names = None,
+    template: Template = None,
+    on_bad_image: OnBadImage = None,
+    window: Window = None,
+    background: Background = None,
+    pixel_limit: PixelLimit = None,
+    scenes: Scenes = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights file of a bare architecture.")] = None,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 100,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a half-written run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Never open a network connection.")] = False,
+    offline: Offline = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Tune a model on images, then predict its validation and test images.
@@ -43,6 +47,7 @@ def tune(
     from calibrant import tune as run_tuning
     from calibrant.cli import show
     from calibrant.evaluate import as_rows
+    from calibrant.image_options import data_options
     from calibrant.tune import read_settings
 
     run = run_tuning(
@@ -56,7 +61,15 @@ def tune(
         output=output,
         profile=profile,
         overrides=read_settings(settings or []),
-        data_options={"names": names, "templates": template, "on_bad_image": on_bad_image},
+        data_options=data_options(
+            names=names,
+            template=template,
+            on_bad_image=on_bad_image,
+            window=window,
+            background=background,
+            pixel_limit=pixel_limit,
+            scenes=scenes,
+        ),
         checkpoint=checkpoint,
         save_every=save_every,
         resume=resume,

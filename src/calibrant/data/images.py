@@ -116,7 +116,7 @@ class ImageReader:
             raise BadImageError(
                 path,
                 f"{image.width} x {image.height} pixels exceed the limit of {self.pixel_limit}; "
-                "make the image smaller or raise pixel_limit",
+                "make the image smaller or raise pixel_limit (--pixel-limit)",
             )
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":
@@ -145,7 +145,7 @@ class ImageReader:
             raise BadImageError(path, f"{infinite} of {values.size} pixels are NaN or infinite")
         span = f"its values run from {values.min():g} to {values.max():g}"
         if self.window is None:
-            cure = "declare a window, such as window=(0, 4095)"
+            cure = "declare a window, such as window=(0, 4095), on the command line --window 0,4095"
             raise BadImageError(path, f"greyscale of more than 8 bits ({span}); {cure}")
         low, high = self.window
         outside = int(((values < low) | (values > high)).sum())
@@ -153,7 +153,7 @@ class ImageReader:
             raise BadImageError(
                 path,
                 f"{outside} of {values.size} pixels lie outside the window {low:g} to {high:g} ({span}); "
-                "declare a wider window",
+                "declare a wider window (--window)",
             )
         return np.rint((values - low) / (high - low) * 255).astype(np.uint8)
 

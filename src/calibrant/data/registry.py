@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from calibrant.data.evaluation_set import EvaluationSet
 from calibrant.errors import unknown
+
+if TYPE_CHECKING:
+    from calibrant.data.listing import Listing
+
+ALL_TEST = "none: all images are test images"
 
 
 class Data(Protocol):
@@ -78,9 +84,13 @@ def load_data(name: str, **options: Any) -> Data:
         calibrant.errors.InputError: unknown option of a folder or manifest 'sead'; did you mean 'seed'?
         Known: ...
     """
-    kind, _, rest = name.partition(":")
-    if kind in ("folder", "csv") and rest:
-        return _load_files(kind, rest, options)
+    if name.startswith(("folder:", "csv:")) and not name.endswith(":"):
+        from calibrant.data.labelled_files import assemble
+        from calibrant.data.listing import Options
+
+        checked = Options.from_mapping(options)
+        listing, half = _list_files(name)
+        return assemble(listing, checked, half)
     from calibrant.data import emoji
 
     if name.partition("/")[0] == "emoji":
@@ -93,6 +103,31 @@ def load_data(name: str, **options: Any) -> Data:
     raise unknown("data", name, known)
 
 
+def load_for_testing(name: str, **options: Any) -> Data:
+    """Load a folder or a manifest that nothing is tuned on.
+
+    If it does not say itself which images are for training, validation and test, all of them are test images.
+
+    Args:
+        name: ``"folder:PATH"`` or ``"csv:FILE"``, as for `load_data`.
+        options: as for `load_data`.
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: as for `load_data`.
+    """
+    from calibrant.data.labelled_files import assemble
+    from calibrant.data.listing import Options
+
+    checked = Options.from_mapping(options)
+    listing, half = _list_files(name)
+    if listing.splits is None:
+        listing = replace(listing, splits=["test"] * len(listing.paths), about={**listing.about, "split": ALL_TEST})
+    return assemble(listing, checked, half)
+
+
 def list_data() -> list[dict[str, Any]]:
     """Describe the data sets that `load_data` knows.
 
@@ -100,15 +135,16 @@ def list_data() -> list[dict[str, Any]]:
         Rows with the keys ``name``, ``what``, ``licence``, ``source`` and ``limits``.
     """
     from calibrant.data import emoji
+    from calibrant.data.listing import LICENCE, LIMITS
 
-    own = {"licence": "the user's own", "source": "the user's disk"}
+    own = {"licence": LICENCE, "source": "the user's disk"}
     return [
         *emoji.describe(),
         {
             "name": "folder:PATH[#base|#new]",
             "what": "class folders, or train, val and test folders of class folders",
             **own,
-            "limits": "one label per image; no animations or multi-page files; 16-bit grey needs a window",
+            "limits": LIMITS,
         },
         {
             "name": "csv:FILE[#base|#new]",
@@ -119,15 +155,15 @@ def list_data() -> list[dict[str, Any]]:
     ]
 
 
-def _load_files(kind: str, rest: str, options: Mapping[str, Any]) -> Data:
+def _list_files(name: str) -> tuple[Listing, str | None]:
+    """List the images of a folder or a manifest, and say which half of the classes is meant, if one is."""
     from calibrant.data.folder import list_folder
-    from calibrant.data.labelled_files import HALVES, assemble
-    from calibrant.data.listing import Options
+    from calibrant.data.labelled_files import HALVES
     from calibrant.data.manifest import list_manifest
 
-    checked = Options.from_mapping(options)
+    kind, _, rest = name.partition(":")
     path, _, half = rest.rpartition("#")
     if half not in HALVES or not path:
         path, half = rest, ""
     listing = list_folder(path, f"folder:{path}") if kind == "folder" else list_manifest(path, f"csv:{path}")
-    return assemble(listing, checked, half or None)
+    return listing, half or None

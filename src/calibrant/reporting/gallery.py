@@ -71,7 +71,7 @@ def _picture(measured: MeasuredSet, index: int, image: npt.NDArray[np.uint8]) ->
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise InputError(f"{result.name}, image {result.ids[index]}: expected uint8 [height, width, 3]")
     return Picture(
-        source=_data_address(image),
+        source=data_address(image),
         label=result.classes[int(result.labels[index])],
         answer=result.classes[int(answers.answer[index])],
         confidence=float(answers.confidence[index]),
@@ -79,7 +79,8 @@ def _picture(measured: MeasuredSet, index: int, image: npt.NDArray[np.uint8]) ->
     )
 
 
-def _data_address(image: npt.NDArray[np.uint8]) -> str:
+def data_address(image: npt.NDArray[np.uint8]) -> str:
+    """Write a small copy of a picture (uint8 [H, W, 3]) as an address that holds it."""
     from PIL import Image
 
     picture = Image.fromarray(image)

@@ -14,6 +14,7 @@ from calibrant.reporting.formats import ends, nobreak, number, sortable
 from calibrant.reporting.gallery import Gallery, gallery, weight
 from calibrant.reporting.measures import Answers, MeasuredRun, MeasuredSet, measure_run
 from calibrant.reporting.next_steps import next_steps
+from calibrant.reporting.pairs import Pairs, pairs
 from calibrant.reporting.results import KIND_WORDS, UNCALIBRATED, RunResults
 from calibrant.reporting.rows import MEASURES, Row, rows_of
 from calibrant.reporting.svg import SERIES, light_colours
@@ -69,6 +70,7 @@ class Section:
     diagrams: tuple[DiagramPair, ...]
     galleries: tuple[tuple[MeasuredRun, Gallery], ...]
     left_out: int
+    pairs: Pairs | None
 
 
 def write_report(results: Sequence[RunResults], path: str | Path) -> Path:
@@ -123,6 +125,7 @@ def _section(number: int, group: Sequence[MeasuredRun], share: int) -> Section:
         diagrams=diagrams,
         galleries=_galleries(group, lead, PICTURE_BUDGET // share),
         left_out=left_out,
+        pairs=pairs(next((run.run.near_duplicates for run in group if run.run.near_duplicates), ())),
     )
 
 

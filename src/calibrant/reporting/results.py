@@ -36,6 +36,7 @@ class SetResult:
         ids: N unique names of the images; numbered when left out.
         units: [N], the unit of independence of each image (drawing, patient); None: each image is one.
         images: gives the pictures (uint8 [H, W, 3]) for a list of ids, or None where there are none.
+        seen: how many of the images the model was tuned on, which flatters it.
 
     Raises:
         InputError: if shapes disagree, a label is outside the class list or rows are not probabilities.
@@ -57,6 +58,7 @@ class SetResult:
     ids: Sequence[str] = ()
     units: npt.NDArray[np.generic] | None = None
     images: ImageSource | None = None
+    seen: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in KIND_WORDS:
@@ -97,6 +99,25 @@ def _check_probabilities(where: str, table: npt.NDArray[np.floating], n: int, cl
 
 
 @dataclass(frozen=True)
+class NearDuplicate:
+    """Two images that are almost the same.
+
+    Args:
+        first: id of one.
+        second: id of the other.
+        first_split: ``"train"``, ``"validation"`` or ``"test"``.
+        second_split: that of the other.
+        images: gives the pictures (uint8 [H, W, 3]) for a list of ids, or None where there are none.
+    """
+
+    first: str
+    second: str
+    first_split: str
+    second_split: str
+    images: ImageSource | None = None
+
+
+@dataclass(frozen=True)
 class RunResults:
     """One tuned model and everything that was measured on it.
 
@@ -112,6 +133,7 @@ class RunResults:
         versions: package name to version.
         seeds: what was drawn (``"data"``, ``"training"``) to its seed.
         facts: further lines for "how it was made", name to value.
+        near_duplicates: pairs of images that are almost the same, in the data it was tuned on.
 
     Raises:
         InputError: if there is no set, or two sets have one name.
@@ -128,6 +150,7 @@ class RunResults:
     versions: Mapping[str, str] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    near_duplicates: tuple[NearDuplicate, ...] = ()
 
     def __post_init__(self) -> None:
         names = [one.name for one in self.sets]

@@ -169,7 +169,7 @@ class Bench:
         start = time.perf_counter()
         features = FeatureCache(folder).features(encoder, train, self.args.views)
         seconds = (time.perf_counter() - start) / (count * self.args.views)
-        return Batches(train, count, 1, 0, CachedViews(features, 1, 0)).__getitem__, seconds
+        return Batches(train, count, 1, 0, CachedViews.of_all(features, 1, 0)).__getitem__, seconds
 
 
 def parity(usual: UsualCoOp, ours: OurCoOp, pixels: Tensor, labels: Tensor) -> dict[str, float]:

@@ -62,6 +62,57 @@ def test_a_folder_in_use_is_refused_unless_it_may_be_replaced(folder: Path) -> N
     assert sorted(os.listdir(folder)) == ["recipe.json", "run.json"]
 
 
+@pytest.fixture
+def replacing(folder: Path) -> Run:
+    """A run that has just taken the place of a finished one."""
+    Run.create(folder, RECORD, {}).write_record(status=COMPLETE, weights="dear")
+    (folder / "weights.safetensors").write_bytes(b"dear")
+    return Run.create(folder, {**RECORD, "method": "ft"}, {}, overwrite=True)
+
+
+def test_what_is_replaced_stays_until_there_is_something_to_go_on_from(folder: Path, replacing: Run) -> None:
+    assert len(os.listdir(folder.parent)) == 2
+    assert Run.load(folder, unfinished=True).method == "ft"
+    replacing.settle()
+    assert os.listdir(folder.parent) == [folder.name]
+    assert "replaces" not in Run.load(folder, unfinished=True).record
+
+
+def test_what_is_replaced_comes_back_if_tuning_fails(folder: Path, replacing: Run) -> None:
+    # as after a kill: what is known is what was written
+    Run.load(folder, unfinished=True).discard()
+    assert os.listdir(folder.parent) == [folder.name]
+    assert Run.load(folder).record["weights"] == "dear"
+    assert (folder / "weights.safetensors").read_bytes() == b"dear"
+
+
+def test_what_is_replaced_outlives_a_second_attempt(folder: Path, replacing: Run) -> None:
+    again = Run.create(folder, {**RECORD, "method": "flyp"}, {}, overwrite=True)
+    assert len(os.listdir(folder.parent)) == 2
+    again.discard()
+    assert Run.load(folder).record["weights"] == "dear"
+
+
+def test_a_checkpoint_is_never_discarded(folder: Path, replacing: Run) -> None:
+    replacing.checkpoint_folder.mkdir()
+    replacing.discard()
+    assert Run.load(folder, unfinished=True).method == "ft"
+
+
+def test_a_full_disk_at_the_start_brings_it_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Run.create(folder, RECORD, {}).write_record(status=COMPLETE)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(InputError, match="No space left on device"):
+            Run.create(folder, RECORD, {}, overwrite=True)
+    assert os.listdir(folder.parent) == [folder.name]
+    assert Run.load(folder).complete
+
+
 def test_what_is_no_run_is_never_removed(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "thesis.txt").write_text("mine")
@@ -110,6 +161,25 @@ def test_the_manifest_keeps_any_name(folder: Path) -> None:
     assert run.read_manifest() == rows
     assert run.manifest_file.read_text(encoding="utf-8").splitlines()[0] == "path,content,split,label,used"
     assert run.seen() == {"00ff": "train", "11": "validation"}
+
+
+def test_near_duplicates_are_kept_with_the_run(folder: Path) -> None:
+    run = Run.create(folder, RECORD, {})
+    assert run.near_duplicates() == []
+    rows = [{"first": 'a,"b".png', "second": "ü.png", "first_split": "train", "second_split": "test"}]
+    run.write_near_duplicates(rows)
+    assert Run.load(folder, unfinished=True).near_duplicates() == rows
+
+
+def test_tables_of_another_kind_are_named(folder: Path) -> None:
+    run = Run.create(folder, RECORD, {})
+    with pytest.raises(InputError, match="No such file"):
+        run.read_manifest()
+    run.manifest_file.write_text("id,content\n")
+    assert run.read_manifest() == []
+    run.manifest_file.write_text("id,content\na,b\n")
+    with pytest.raises(InputError, match=r"manifest\.csv: it has no column 'path'"):
+        run.read_manifest()
 
 
 def test_a_log_line_that_a_crash_cut_is_left_out(folder: Path) -> None:

@@ -43,8 +43,8 @@ def tune_command(
 
     Example:
         >>> given = {"method": "coop", "data_seed": 1}
-        >>> tune_command("tiny", "folder:my pets", {"window": (0, 4095)}, given, {"solver.steps": 9}, Path("a"))
-        "calibrant tune tiny 'folder:my pets' --method coop --data-seed 1 --window 0,4095 --set solver.steps=9 --output a"
+        >>> tune_command("tiny", "folder:a b", {"window": (0, 4095)}, given, {"solver.steps": 9}, Path("a"))
+        "calibrant tune tiny 'folder:a b' --method coop --data-seed 1 --window 0,4095 --set solver.steps=9 --output a"
     """
     seed = options["data_seed"]
     if data_options is None or data_options.get("seed", seed) != seed:

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from calibrant.calibrate import calibrate
-from calibrant.evaluate import NONE, measure, with_interval
+from calibrant.evaluate import NONE, measure
 from calibrant.opening import open_model
 from calibrant.report import report
+from calibrant.resuming import AnotherRun
 from calibrant.runs import Run
 from calibrant.tune import tune
 
+if TYPE_CHECKING:
+    from calibrant.models.dual_encoder import DualEncoder
+
+SHOTS = 16
 METHODS = ("zero-shot", "ft", "flyp", "coop")
 SHIFTED = ("rendition", "sketch", "context", "hard", "corrupted", "resampled")
 NEXT_STEPS = """What to try next
@@ -34,22 +39,27 @@ class Size:
     Args:
         scenes: of each evaluation set.
         overrides: settings that shorten each method's recipe.
-        shifted: the shifted sets that are measured.
+        plan: what is tuned on, and what is measured besides its own test images.
         watched: validation images that are watched in tuning.
     """
 
     scenes: int
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
-    shifted: tuple[str, ...] = SHIFTED
+    plan: dict[str, tuple[str, ...]] = field(default_factory=lambda: _plan(SHIFTED))
     watched: int = 100
 
 
+def _plan(shifted: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    return {"emoji": tuple(f"emoji/{name}" for name in shifted), "emoji/base": ("emoji/new",)}
+
+
+# CoOp keeps the views of its recipe: of 8 views of each image only those that its few steps draw are computed
 FULL = Size(
     scenes=1000,
     overrides={
         "ft": {"solver.steps": 60},
         "flyp": {"solver.steps": 60},
-        "coop": {"solver.steps": 40, "solver.views": 2},
+        "coop": {"solver.steps": 40},
     },
 )
 QUICK = Size(
@@ -57,15 +67,19 @@ QUICK = Size(
     overrides={
         "ft": {"solver.steps": 10},
         "flyp": {"solver.steps": 10},
-        "coop": {"solver.steps": 10, "solver.views": 1},
+        "coop": {"solver.steps": 10},
     },
-    shifted=("sketch",),
+    plan=_plan(("sketch",)),
     watched=20,
 )
 
 
-def demo(output: str | Path, *, quick: bool = False, model: str = "tiny", progress: bool = True) -> dict[str, Any]:
+def demo(
+    output: str | Path, *, quick: bool = False, model: str | DualEncoder = "tiny", progress: bool = True
+) -> dict[str, Any]:
     """Tune, calibrate, predict and report; what is there from an earlier call is not done again.
+
+    A run of an earlier call that was made with other weights, images or settings is replaced.
 
     Args:
         output: the folder for the runs and the report.
@@ -74,32 +88,21 @@ def demo(output: str | Path, *, quick: bool = False, model: str = "tiny", progre
         progress: show progress bars on a terminal.
 
     Returns:
-        ``tables`` (title to rows), ``report`` (the page) and ``runs`` (their folders).
+        ``tables`` (title to rows with the keys ``images``, ``method``, ``calibrator``, ``n`` and ``measures``),
+        ``report`` (the page) and ``runs`` (their folders).
 
     Raises:
-        InputError: if the folder holds runs of another kind.
+        InputError: if the folder holds something else in the place of a run.
     """
     size = QUICK if quick else FULL
     output = Path(output)
     encoder = open_model(model, offline=True)
     runs = []
-    for data, others in (("emoji", size.shifted), ("emoji/base", ("new",))):
+    for data, others in size.plan.items():
         for method in METHODS:
-            run = tune(
-                encoder,
-                data,
-                method,
-                shots=None if method == "zero-shot" else 16,
-                overrides=size.overrides.get(method),
-                data_options={"scenes": size.scenes},
-                watch_images=size.watched,
-                output=output / f"{method}-{data.replace('/', '-')}",
-                resume=True,
-                offline=True,
-                progress=progress,
-            )
+            run = _tuned(encoder, data, method, output / f"{method}-{data.replace('/', '-')}", size, progress)
             for other in others:
-                run.predict(f"emoji/{other}", offline=True, progress=progress)
+                run.predict(other, offline=True, progress=progress)
             calibrate(run, offline=True)
             runs.append(run)
     page = report(runs, output / "report.html", command="calibrant demo --quick" if quick else "calibrant demo")
@@ -110,6 +113,31 @@ def demo(output: str | Path, *, quick: bool = False, model: str = "tiny", progre
     return {"tables": tables, "report": page, "runs": [run.path for run in runs]}
 
 
+def _tuned(encoder: DualEncoder, data: str, method: str, folder: Path, size: Size, progress: bool) -> Run:
+    """Tune, or take the run of an earlier call if it would come out the same."""
+
+    def tuned(*, resume: bool = False, overwrite: bool = False) -> Run:
+        return tune(
+            encoder,
+            data,
+            method,
+            shots=None if method == "zero-shot" else SHOTS,
+            overrides=size.overrides.get(method),
+            data_options={"scenes": size.scenes},
+            watch_images=size.watched,
+            output=folder,
+            offline=True,
+            progress=progress,
+            resume=resume,
+            overwrite=overwrite,
+        )
+
+    try:
+        return tuned(resume=True)
+    except AnotherRun:
+        return tuned(overwrite=True)
+
+
 def _rows(runs: list[Run]) -> Iterator[dict[str, Any]]:
     """One row for every set, method and calibrator, sets together."""
     sets = list(
@@ -118,15 +146,11 @@ def _rows(runs: list[Run]) -> Iterator[dict[str, Any]]:
     own = runs[0].record["data"]["name"]
     for name in sorted(sets, key=lambda one: (one != own, one)):
         for run in runs:
-            calibrators = {NONE: None, **run.calibrators()}
-            for result in measure(run.stored(name, "test"), calibrators):
-                measures = result["measures"]
+            for result in measure(run.stored(name, "test"), {NONE: None, **run.calibrators()}):
                 yield {
                     "images": name,
                     "method": run.method,
                     "calibrator": result["calibrator"],
-                    "accuracy": with_interval(measures["accuracy"]),
-                    "ece": with_interval(measures["ece"]),
-                    "ece_of_a_perfect_model": f"{measures['ece_noise_floor']['value']:.3f}",
-                    "nll": with_interval(measures["nll"]),
+                    "n": result["n"],
+                    "measures": result["measures"],
                 }

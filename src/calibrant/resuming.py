@@ -48,7 +48,9 @@ def check_same(
         Traceback (most recent call last):
         calibrant.resuming.AnotherRun: runs/a was begun with another number of shots (16, now 8)
     """
-    found = [*_in_record(*(_flat(one[0]) for one in (began, now))), *_in_recipe(began[1], now[1])]
+    found = [*_in_record(*(_flat(one[0]) for one in (began, now)))]
+    if began[0].get("method") == now[0].get("method"):
+        found += _in_recipe(began[1], now[1])
     if found:
         raise AnotherRun(f"{run} was begun with another {', another '.join(found)}")
 

@@ -50,11 +50,12 @@ def listed(rows: Sequence[Mapping[str, str]], drawn: Sequence[str]) -> list[List
         >>> [one.used for one in listed([{"path": "a.png", **row}, {"path": "b.png", **row}], ["b.png"])]
         [False, True]
     """
-    chosen = set(drawn)
-    return [
-        Listed(**row, used=row["split"] == "validation" or (row["split"] == "train" and row["path"] in chosen))
-        for row in rows
-    ]
+    chosen, known = set(drawn), []
+    for row in rows:
+        split = row["split"]
+        used = split == "validation" or (split == "train" and row["path"] in chosen)
+        known.append(Listed(row["path"], row["content"], split, row["label"], used))
+    return known
 
 
 def write_manifest(path: Path, rows: Sequence[Listed]) -> None:
@@ -66,7 +67,8 @@ def write_manifest(path: Path, rows: Sequence[Listed]) -> None:
 def read_manifest(path: Path) -> list[Listed]:
     """Read a manifest; `InputError` if it is missing or no manifest."""
     names = [field.name for field in fields(Listed)]
-    return [Listed(*text, used=used == "yes") for *text, used in _read(path, names)]
+    rows = _read(path, names)
+    return [Listed(name, content, split, label, used == "yes") for name, content, split, label, used in rows]
 
 
 def write_near_duplicates(path: Path, rows: Sequence[Mapping[str, str]]) -> None:

@@ -115,6 +115,19 @@ def zero_shot_of(encoder: DualEncoder, chosen: EvaluationSet) -> Answers:
     return build(encoder, task, load_recipe("zero-shot"), stage=0, seed=0).zero_shot
 
 
+def _new_half(data: Data, options: Mapping[str, Any] | None) -> Data | None:
+    """The new classes that belong to base classes; files that have been read are not read again."""
+    from calibrant.data.labelled_files import LabelledFiles
+    from calibrant.data.registry import load_data
+
+    other = new_half(data.name)
+    if other is None:
+        return None
+    if isinstance(data, LabelledFiles):
+        return data.checked.half("new")
+    return None if options is None else load_data(other, **options)
+
+
 class Watch:
     """Gives what the log should say about a model, after every tenth of the steps.
 
@@ -140,12 +153,9 @@ class Watch:
             seed: decides which images.
             most: how many images of each.
         """
-        from calibrant.data.registry import load_data
-
         new = None
-        if (other := new_half(data.name)) is not None and options is not None:
-            with contextlib.suppress(InputError):  # too few new classes to make a data set of
-                new = load_data(other, **options)
+        with contextlib.suppress(InputError):  # too few new classes to make a data set of
+            new = _new_half(data, options)
         sets = [
             None if one is None or "validation" not in one.splits else one.split("validation") for one in (data, new)
         ]

@@ -40,7 +40,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder,
         build_network(MINI),
         preprocessing,
-        {"architecture": MINI, "licence": "none", "source": "test"},
+        {"architecture": MINI, "licence": "none", "source": "test", "limits": "random weights"},
     )
     return folder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
+from calibrant.errors import InputError
 from calibrant.runs import Run
 
 SOURCES = Path(__file__).parents[2] / "src"
@@ -89,6 +92,88 @@ def test_ctrl_c_says_how_to_go_on(calibrant: Any, tune_words: list[str], monkeyp
     assert result.exit_code == 130
     assert result.stderr.count("\n") == 1
     assert "--output run --resume" in result.stderr
+
+
+def test_a_run_is_replaced_only_by_one_that_comes_off(
+    calibrant: Any, tune_words: list[str], finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished, "läufe/run")
+    weights = Path("läufe/run/weights.safetensors").read_bytes()
+    words = [*tune_words, "--output", "läufe/run", "--overwrite", "--save-every", "3", "--train-seed", "9"]
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def crash(*_: Any) -> None:
+        raise RuntimeError("out of memory")
+
+    def refuse(*_: Any) -> None:
+        raise InputError("the loss is not finite")
+
+    for harm, says in ((stop, "is as it was"), (crash, "out of memory"), (refuse, "not finite")):
+        with monkeypatch.context() as patch:
+            patch.setattr("calibrant.watch.Watch.__call__", harm)
+            assert says in calibrant(*words).stderr
+        assert os.listdir("läufe") == ["run"]
+        assert Run.load("läufe/run").record["train_seed"] == 1
+        assert Path("läufe/run/weights.safetensors").read_bytes() == weights
+    with monkeypatch.context() as patch:
+        patch.setattr("calibrant.watch.Watch.__call__", lambda _, step, *__: stop() if step > 3 else {})
+        assert "--resume" in calibrant(*words).stderr
+    assert os.listdir("läufe") == ["run"]
+    assert Run.load("läufe/run", unfinished=True).record["train_seed"] == 9
+
+
+def test_resuming_names_everything_that_is_different(
+    calibrant: Any, tune_words: list[str], finished: Path, pictures: Path
+) -> None:
+    shutil.copytree(finished, "run")
+    words = [*tune_words, "--output", "run", "--resume"]
+    assert calibrant(*words).exit_code == 0
+    Path("names.csv").write_text("folder,words\nsky,heaven|sky\n", encoding="utf-8")
+    wording = calibrant(*words, "--names", "names.csv", "--template", "an image of {}.")
+    assert wording.exit_code == 2
+    assert "another template (a photo of a {}., now an image of {}.)" in wording.stderr
+    assert "another class list (sky, now heaven)" in wording.stderr or "choice of words" in wording.stderr
+    seeds = calibrant(*words, "--data-seed", "2", "--train-seed", "3", "--set", "solver.learning_rate=0.5")
+    for what in ("data seed (1, now 2)", "training seed (1, now 3)", "solver.learning_rate (0.02, now 0.5)"):
+        assert f"another {what}" in seeds.stderr
+    assert "another number of shots (5, now 4)" in calibrant(*words, "--shots", "4").stderr
+    assert "another method (coop, now ft)" in calibrant(*words, "--method", "ft").stderr
+    image = next(one for one in Run.load("run").read_manifest() if one.split == "test").path
+    kept = (pictures / image).read_bytes()
+    try:
+        Image.new("RGB", (24, 24), (1, 2, 3)).save(pictures / image)
+        assert "another set of test images" in calibrant(*words).stderr
+    finally:
+        (pictures / image).write_bytes(kept)
+
+
+def test_the_recorded_command_makes_the_same_run(calibrant: Any, tune_words: list[str], tmp_path: Path) -> None:
+    Path("meine namen.csv").write_text("folder,words\nsky,heaven\n", encoding="utf-8")
+    options = ["--names", "meine namen.csv", "--template", "an image of {}.", "--template", "a {}.", "--data-seed", "3"]
+    options += ["--background", "0,0,9", "--window", "0,4095", "--pixel-limit", "9999", "--on-bad-image", "skip"]
+    options += ["--set", "solver.learning_rate=1e-3", "--profile", "published"]
+    assert calibrant(*tune_words, *options, "--output", "one").exit_code == 0
+    first = Run.load("one")
+    words = shlex.split(first.record["command"])
+    assert words[:2] == ["calibrant", "tune"]
+    for option in options:
+        assert option in words or option in ("0,4095", "solver.learning_rate=1e-3")
+    os.rename("one", "kept")
+    again = calibrant(*words[1:], "--offline")
+    assert again.exit_code == 0, again.output
+    kept, made = Run.load("kept").record, Run.load("one").record
+    assert made["weights"] == kept["weights"]
+    assert made["command"] == kept["command"]
+    assert made["data"] == kept["data"]
+
+
+def test_a_run_records_where_everything_comes_from(finished: Path) -> None:
+    record = json.loads((finished / "run.json").read_text(encoding="utf-8"))
+    for what in ("model", "data"):
+        for key in ("licence", "source", "limits"):
+            assert record[what][key], f"{what} {key}"
 
 
 def test_a_full_disk_ends_in_one_line_and_can_be_resumed(

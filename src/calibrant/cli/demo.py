@@ -22,9 +22,12 @@ def demo(
 
     Example: `calibrant demo --quick`
     """
+    from rich.console import Console
+
     from calibrant.cli import show
     from calibrant.demo import NEXT_STEPS
     from calibrant.demo import demo as run_demo
+    from calibrant.reporting import measures_table
 
     folder = output or Path("runs/demo-quick" if quick else "runs/demo")
     result = run_demo(folder, quick=quick, progress=not json)
@@ -32,5 +35,5 @@ def demo(
         show.as_json(result)
         return
     for title, rows in result["tables"].items():
-        show.as_table(rows, title=title)
+        Console().print(measures_table(title, rows, ("images", "method", "calibrator")))
     typer.echo(f"\nThe report: {result['report']}\n\n{NEXT_STEPS}")

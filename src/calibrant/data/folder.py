@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 from calibrant.data.images import SUFFIXES
-from calibrant.data.listing import Listing, as_split
+from calibrant.data.listing import LICENCE, LIMITS, Listing, as_split
 from calibrant.errors import CalibrantWarning, InputError
 
 
@@ -62,7 +62,7 @@ def list_folder(path: str | Path, name: str | None = None) -> Listing:
         ids=[row[0] for row in rows],
         labels=[row[2] for row in rows],
         splits=[row[3] for row in rows] if split_folders else None,
-        about={"source": str(root), "licence": "the user's own", "other_files": _report(root, strange)},
+        about={"source": str(root), "licence": LICENCE, "limits": LIMITS, "other_files": _report(root, strange)},
     )
 
 

@@ -38,6 +38,7 @@ class LabelledFiles:
         about: source, licence, options, how the split came about, near-duplicates, files left out.
         sets: split to its images.
         near_duplicates: rows with the keys ``first``, ``second`` (ids), ``first_split``, ``second_split``.
+        checked: all images, of which this may be one half.
     """
 
     name: str
@@ -47,6 +48,7 @@ class LabelledFiles:
     about: dict[str, Any]
     sets: Mapping[str, EvaluationSet]
     near_duplicates: list[dict[str, str]]
+    checked: Checked
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -78,6 +80,45 @@ class LabelledFiles:
             Rows with the keys ``path``, ``content`` (hash), ``split`` and ``label``.
         """
         return manifest_rows(self.sets.values())
+
+
+@dataclass(frozen=True)
+class Checked:
+    """All images of a folder or manifest, read and checked once.
+
+    Args:
+        images: N images of all classes and splits.
+        splits: [N].
+        labels: the class labels as spelt in the source, sorted.
+        near_duplicates: as for `LabelledFiles`.
+    """
+
+    images: EvaluationSet
+    splits: npt.NDArray[np.str_]
+    labels: list[str]
+    near_duplicates: list[dict[str, str]]
+
+    def half(self, half: str | None) -> LabelledFiles:
+        """Give one half of the classes, without reading an image again.
+
+        Args:
+            half: ``"base"`` or ``"new"``, None for all classes.
+
+        Returns:
+            The data set.
+
+        Raises:
+            InputError: if a half would have a single class.
+        """
+        all_images = self.images
+        keep = _kept(self.labels, half, all_images.name)
+        classes = [all_images.classes[i] for i in keep]
+        words = {name: all_images.words[name] for name in classes if name in all_images.words}
+        name = f"{all_images.name}#{half}" if half else all_images.name
+        whole = replace(all_images, name=name, classes=classes, words=words)
+        sets = {split: _part(whole, split, self.splits, keep) for split in SPLITS if split in self.splits}
+        about = dict(all_images.about)
+        return LabelledFiles(name, classes, all_images.templates, words, about, sets, self.near_duplicates, self)
 
 
 def manifest_rows(sets: Iterable[EvaluationSet]) -> list[dict[str, str]]:
@@ -120,7 +161,7 @@ def assemble(listing: Listing, options: Options, half: str | None = None) -> Lab
     """
     naming = name_classes(listing.labels, options.names)
     templates = check_templates(options.templates)
-    keep = _half(naming, half, listing.name)
+    _kept(naming.labels, half, listing.name)
     refuse_divided_groups(listing)
     found = scan(listing.paths, options.reader, on_bad_image=options.on_bad_image, progress=options.progress)
     listing = listing.subset(found.readable.tolist())
@@ -132,32 +173,28 @@ def assemble(listing: Listing, options: Options, half: str | None = None) -> Lab
     refuse_missing_classes(labels, division.splits, naming.classes, listing.name)
     near = near_rows(listing, division.splits, pairs)
     about = {
-        **listing.about,
         "split": division.how,
+        **listing.about,
         "options": options.given,
         "near_duplicates": len(near),
         "left_out": [f"{path}: {reason}" for path, reason in found.bad],
     }
     columns = {name: np.array(values, dtype=str) for name, values in listing.columns.items()}
     columns |= {"content": np.array(found.content, dtype=str), "part": division.parts}
-    classes = [naming.classes[i] for i in keep]
-    words = {name: naming.words[name] for name in classes if name in naming.words}
-    name = f"{listing.name}#{half}" if half else listing.name
-    whole = EvaluationSet(
-        name=name,
+    images = EvaluationSet(
+        name=listing.name,
         split="",
         images=FileImages(listing.paths, options.reader),
         labels=labels,
-        classes=classes,
+        classes=naming.classes,
         templates=templates,
         ids=listing.ids,
-        words=words,
+        words=naming.words,
         columns=columns,
         unit="group" if "group" in columns else None,
         about=about,
     )
-    sets = {split: _part(whole, split, division.splits, keep) for split in SPLITS if split in division.splits}
-    return LabelledFiles(name, classes, templates, words, about, sets, near)
+    return Checked(images, division.splits, naming.labels, near).half(half)
 
 
 def _part(whole: EvaluationSet, split: str, splits: npt.NDArray[np.str_], keep: npt.NDArray[np.int64]) -> EvaluationSet:
@@ -169,14 +206,14 @@ def _part(whole: EvaluationSet, split: str, splits: npt.NDArray[np.str_], keep: 
     return replace(chosen, split=split, labels=labels, columns=columns, fingerprint=fingerprint)
 
 
-def _half(naming: ClassNames, half: str | None, name: str) -> npt.NDArray[np.int64]:
+def _kept(labels: list[str], half: str | None, name: str) -> npt.NDArray[np.int64]:
     """The classes of one half, ascending; halves go by the labels, so that other words do not change them."""
     if half is None:
-        return np.arange(len(naming.labels))
-    kept = dict(zip(HALVES, base_new(naming.labels), strict=True))[half]
+        return np.arange(len(labels))
+    kept = dict(zip(HALVES, base_new(labels), strict=True))[half]
     if len(kept) < 2:
         raise InputError(f"{name}#{half} would have a single class; base and new need four classes or more")
-    return np.searchsorted(naming.labels, kept)
+    return np.searchsorted(labels, kept)
 
 
 def _refuse_vanished_classes(listing: Listing, naming: ClassNames) -> None:

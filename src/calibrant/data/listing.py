@@ -12,6 +12,8 @@ from calibrant.data.names import DEFAULT_TEMPLATE
 from calibrant.errors import InputError, unknown
 
 SPLITS = ("train", "validation", "test")
+LICENCE = "the user's own"
+LIMITS = "one label per image; no animations or multi-page files; 16-bit grey needs a window"
 _SPELLINGS = {
     "train": "train",
     "val": "validation",
@@ -91,7 +93,7 @@ class Options:
         window: values (low, high) of 16-bit and float greyscale that become black and white.
         background: RGB values behind transparent pixels.
         pixel_limit: width x height above which an image is refused.
-        progress: show a progress bar; None shows it on a terminal.
+        progress: show a progress bar on a terminal.
     """
 
     seed: int = 1
@@ -101,7 +103,7 @@ class Options:
     window: tuple[float, float] | None = None
     background: tuple[int, int, int] = (255, 255, 255)
     pixel_limit: int = PIXEL_LIMIT
-    progress: bool | None = None
+    progress: bool = True
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Options:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from calibrant.data.csv_table import Table, read_table
-from calibrant.data.listing import SPLITS, Listing, as_split
+from calibrant.data.listing import LICENCE, LIMITS, SPLITS, Listing, as_split
 from calibrant.errors import InputError, unknown
 
 _RESERVED = ("content", "part")
@@ -56,7 +56,7 @@ def list_manifest(file: str | Path, name: str | None = None) -> Listing:
         labels=labels,
         splits=splits,
         columns=columns,
-        about={"source": str(file), "licence": "the user's own"},
+        about={"source": str(file), "licence": LICENCE, "limits": LIMITS},
     )
     return listing.subset(sorted(range(len(ids)), key=ids.__getitem__))
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ import torch
 from calibrant.errors import InputError
 from calibrant.models.dual_encoder import DualEncoder
 from calibrant.models.preprocessing import Augmentation, draws
-from calibrant.storage import atomic_write, cache_folder, digest
+from calibrant.storage import cache_folder, digest, write_once
 
 Progress = Callable[[int, int], None]
 
@@ -84,12 +82,48 @@ class FeatureCache:
         path = self.path(encoder, images, views, seed, augmentation=augmentation, dtype=dtype)
         if not path.exists():
             computation = _Computation(encoder, images, views, seed, augmentation, np.dtype(dtype))
-            self._write(path, computation, batch, progress)
-        try:
-            stored = np.load(path, mmap_mode="r")
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} is damaged; delete it to have it computed again") from error
-        return stored[0] if views == 1 else stored  # type: ignore[no-any-return]
+            with write_once(path) as temporary, open(temporary, "rb+") as file:
+                computation.write(file, batch, progress)
+        stored = _mapped(path)
+        return stored[0] if views == 1 else stored
+
+    def drawn(
+        self,
+        encoder: DualEncoder,
+        images: ImageSet,
+        pairs: npt.NDArray[np.int64],
+        seed: int = 0,
+        *,
+        augmentation: Augmentation | None = None,
+        batch: int = 64,
+        progress: Progress | None = None,
+    ) -> np.memmap[Any, np.dtype[Any]]:
+        """Give the features of single views, for a training that is too short to see every view of every image.
+
+        Args:
+            encoder: as for `features`.
+            images: N images.
+            pairs: view and image of each of P features, int64 [P, 2].
+            seed: of the augmented views.
+            augmentation: of the augmented views.
+            batch: how many views are encoded at once.
+            progress: called with the number of views done and P.
+
+        Returns:
+            float32 [P, D], read-only: what `features` gives at these places, up to the last bits.
+
+        Raises:
+            InputError: if an image cannot be read, or the disk is full.
+        """
+        crop = augmentation or Augmentation()
+        policy = {"seed": seed, "scale": crop.scale, "ratio": crop.ratio, "flip": crop.flip}
+        content = _content(images)
+        path = self.root / f"{digest(encoder.image_fingerprint(), content, len(images), pairs, policy)}.npy"
+        if not path.exists():
+            computation = _DrawnViews(encoder, _Repeated(images, pairs), 1, seed, crop, np.dtype("float32"))
+            with write_once(path) as temporary, open(temporary, "rb+") as file:
+                computation.write(file, batch, progress)
+        return _mapped(path)[0]  # type: ignore[no-any-return]
 
     def path(
         self,
@@ -118,23 +152,7 @@ class FeatureCache:
         if views > 1:
             crop = augmentation or Augmentation()
             policy |= {"seed": seed, "scale": crop.scale, "ratio": crop.ratio, "flip": crop.flip}
-        content = images.fingerprint or digest(*(np.asarray(images.images[i]) for i in range(len(images))))
-        return self.root / f"{digest(encoder.image_fingerprint(), content, len(images), policy)}.npy"
-
-    @staticmethod
-    def _write(path: Path, computation: _Computation, batch: int, progress: Progress | None) -> None:
-        own = path.with_name(f"{path.stem}.{secrets.token_hex(8)}.npy")
-        with atomic_write(own) as temporary, open(temporary, "rb+") as file:
-            computation.write(file, batch, progress)
-        # a link, unlike a rename, fails if another process was faster, whose file may be mapped already
-        try:
-            with contextlib.suppress(FileExistsError):
-                os.link(own, path)
-        except OSError:  # a file system without links
-            with contextlib.suppress(FileExistsError):
-                os.rename(own, path)
-        finally:
-            own.unlink(missing_ok=True)
+        return self.root / f"{digest(encoder.image_fingerprint(), _content(images), len(images), policy)}.npy"
 
 
 @dataclass(frozen=True)
@@ -180,6 +198,50 @@ class _Computation:
             self.encoder.train_transform(image, draws(self.seed, "cached views", view, index), self.augmentation)
             for view in range(self.views)
         ]
+
+
+@dataclass(frozen=True)
+class _Repeated:
+    """Images in the order of some of their views."""
+
+    whole: ImageSet
+    pairs: npt.NDArray[np.int64]
+
+    @property
+    def images(self) -> Any:
+        return self.whole.images
+
+    @property
+    def fingerprint(self) -> str:
+        return self.whole.fingerprint
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+
+@dataclass(frozen=True)
+class _DrawnViews(_Computation):
+    """Single views, each as it would be among all of them."""
+
+    images: _Repeated
+
+    def prepared(self, index: int) -> list[torch.Tensor]:
+        view, image = map(int, self.images.pairs[index])
+        pixels = np.asarray(self.images.images[image])
+        draw = draws(self.seed, "cached views", view, image)
+        return [self.encoder.train_transform(pixels, draw, self.augmentation)]
+
+
+def _content(images: ImageSet) -> str:
+    return images.fingerprint or digest(*(np.asarray(images.images[i]) for i in range(len(images))))
+
+
+def _mapped(path: Path) -> np.memmap[Any, np.dtype[Any]]:
+    try:
+        stored: np.memmap[Any, np.dtype[Any]] = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged; delete it to have it computed again") from error
+    return stored
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from calibrant.data.evaluation_set import EvaluationSet
 from calibrant.models.dual_encoder import DualEncoder
+from calibrant.models.feature_cache import FeatureCache
 from calibrant.models.preprocessing import Augmentation, draws
 from calibrant.tuning.outputs import Batch
 from calibrant.tuning.task import Task
@@ -81,28 +82,94 @@ class LiveImages:
         return {"pixels": torch.stack(pixels)}
 
 
+def views_of_step(seed: int, stage: int, step: int, size: int, views: int) -> Indices:
+    """Draw which view of each sample of a step is seen.
+
+    Args:
+        seed: the training seed.
+        stage: number of the stage.
+        step: from 0.
+        size: samples per step.
+        views: how many views there are.
+
+    Returns:
+        int64 [size].
+    """
+    return draws(seed, "view", stage, step).integers(views, size=size)
+
+
 @dataclass(frozen=True)
 class CachedViews:
     """Image features that were computed once, one of several views drawn at every step.
 
     Args:
-        features: [N, D] of one view, or [V, N, D].
+        features: float [P, D].
+        place: position in `features` of each view of each image, int64 [V, N]; -1 for views that are never drawn.
         seed: the training seed.
         stage: number of the stage.
     """
 
     features: npt.NDArray[Any]
+    place: Indices
     seed: int
     stage: int
 
+    @classmethod
+    def of_all(cls, features: npt.NDArray[Any], seed: int, stage: int) -> CachedViews:
+        """Use the features of all views, [N, D] of one view or [V, N, D]."""
+        views, count = (1, *features.shape[:-1])[-2:]
+        rows = features.reshape(views * count, features.shape[-1])
+        return cls(rows, np.arange(views * count).reshape(views, count), seed, stage)
+
     def __call__(self, step: int, indices: Indices) -> Batch:
         """Give ``features``, float32 [N, D]."""
-        if self.features.ndim == 2:
-            chosen = self.features[indices]
-        else:
-            views = draws(self.seed, "view", self.stage, step).integers(len(self.features), size=len(indices))
-            chosen = self.features[views, indices]
+        views = views_of_step(self.seed, self.stage, step, len(indices), len(self.place))
+        chosen = self.features[self.place[views, indices]]
         return {"features": torch.from_numpy(np.array(chosen, dtype=np.float32))}
+
+
+def cached_views(
+    cache: FeatureCache,
+    encoder: DualEncoder,
+    train: EvaluationSet,
+    augmentation: Augmentation,
+    *,
+    views: int,
+    size: int,
+    steps: int,
+    seed: int,
+    stage: int,
+) -> CachedViews:
+    """Compute the features of views, or find them in the cache.
+
+    What a step draws depends on seed and step alone, so where fewer samples are drawn than there are views, only the
+    views that will be drawn are computed.
+
+    Args:
+        cache: keeps the features.
+        encoder: the dual encoder, whose image tower is not trained.
+        train: N training samples.
+        augmentation: of the images.
+        views: V, how many there are of each image; one is the plain image.
+        size: samples per step.
+        steps: in all.
+        seed: the training seed.
+        stage: number of the stage.
+
+    Returns:
+        The views.
+    """
+    count = len(train)
+    if views == 1 or size * steps >= views * count:
+        return CachedViews.of_all(cache.features(encoder, train, views, seed, augmentation=augmentation), seed, stage)
+    place = np.full((views, count), -1)
+    for step in range(steps):
+        place[views_of_step(seed, stage, step, size, views), samples_of_step(seed, stage, step, size, count)] = 0
+    # image by image, so that each is read from the disk once
+    image, view = np.nonzero(place.T == 0)
+    place[view, image] = np.arange(len(image))
+    pairs = np.stack([view, image], axis=1)
+    return CachedViews(cache.drawn(encoder, train, pairs, seed, augmentation=augmentation), place, seed, stage)
 
 
 @dataclass(frozen=True)

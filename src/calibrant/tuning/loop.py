@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from calibrant.errors import CalibrantWarning, InputError, require
 from calibrant.models.preprocessing import draws
-from calibrant.tuning.batches import Batches, CachedViews, Captions, LiveImages
+from calibrant.progress import progress_bar
+from calibrant.tuning.batches import Batches, CachedViews, Captions, LiveImages, cached_views
 from calibrant.tuning.checkpoint import Checkpoint, surroundings
 from calibrant.tuning.objectives.base import Objective
 from calibrant.tuning.optimization import learning_rate, make_optimizer, optimizer_tensors, restore_optimizer
 from calibrant.tuning.outputs import Batch, Outputs
 from calibrant.tuning.parameterizations.base import Parameterization
-from calibrant.tuning.progress import Bar
 from calibrant.tuning.regularizers.base import Regularizer
 from calibrant.tuning.solvers.base import Work
 from calibrant.tuning.solvers.steps import StepsSettings
@@ -75,7 +75,7 @@ def run(work: Work, settings: StepsSettings) -> None:
     callbacks = work.callbacks
     watched = {round(total * tenth / 10) for tenth in range(1, 11)}
     with (
-        Bar(total, start, callbacks.progress) as bar,
+        progress_bar("tuning", total, callbacks.progress, done=start) as advance,
         _fast_and_repeatable(accelerator.device, settings.precision),
     ):
         for step, batch in enumerate(batches.ahead(start, total), start=start):
@@ -100,7 +100,7 @@ def run(work: Work, settings: StepsSettings) -> None:
                 row |= callbacks.watch(done, total, work.model) or {}
             if callbacks.log is not None:
                 callbacks.log(row)
-            bar.advance(row, list(terms))
+            advance(1, "  ".join(f"{name} {value:.3f}" for name, value in row["terms"].items()))
             if callbacks.save is not None and (done % callbacks.save_every == 0 or done == total):
                 callbacks.save(_checkpoint(work, done, optimizer, accelerator))
     for averaging in work.averagings.values():
@@ -150,8 +150,11 @@ def _batches(work: Work, settings: StepsSettings) -> Batches:
     elif model.trains_image_tower:
         raise InputError(f"solver.views is {settings.views}, but the image tower is trained here: set it to live")
     else:
-        features = work.cache.features(model.encoder, train, settings.views, work.seed, augmentation=augmentation)
-        images = CachedViews(features, work.seed, work.stage)
+        size, steps = min(settings.batch_size, count), settings.total(count)
+        images = cached_views(
+            work.cache, model.encoder, train, augmentation,
+            views=settings.views, size=size, steps=steps, seed=work.seed, stage=work.stage
+        )  # fmt: skip
     reads = work.objective is not None and work.objective.reads_captions
     captions = Captions(model.task, model.encoder, work.seed, work.stage) if reads else None
     return Batches(train, min(settings.batch_size, count), work.seed, work.stage, images, captions)

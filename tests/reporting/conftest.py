@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def pictures(ids: Sequence[str]) -> list[np.ndarray]:
     return made
 
 
-def set_result(
+def arguments(
     name: str = "emoji/test",
     kind: Kind = "id",
     *,
@@ -52,24 +53,28 @@ def set_result(
     overconfidence: float = 2.0,
     leftover: float = 1.0,
     units: int | None = None,
-) -> SetResult:
-    """One set; raw probabilities are too sharp by `overconfidence`, calibrated ones still by `leftover`."""
+) -> dict[str, Any]:
+    """Of one set; raw probabilities are too sharp by `overconfidence`, calibrated ones still by `leftover`."""
     truth, labels = drawn(seed, n)
     generator = np.random.default_rng([seed, int(1000 * noise)])
     # the posterior of the truth given the truth plus noise, so that `leftover` 1 stays nearly calibrated
     logits = (truth + 3 * noise * generator.normal(size=truth.shape)) / (1 + noise**2)
-    return SetResult(
-        name=name,
-        kind=kind,
-        labels=labels,
-        classes=CLASSES,
-        probabilities={"none": softmax(logits * overconfidence), "temperature": softmax(logits * leftover)},
-        description=f"Drawn numbers called {name}, with <i>markup</i> & an ampersand.",
-        zero_shot=softmax(0.4 * (truth + 4 * np.random.default_rng(seed + 999).normal(size=truth.shape))),
-        ids=[f"{name}-{index}" for index in range(n)],
-        units=None if units is None else np.arange(n) % units,
-        images=pictures,
-    )
+    return {
+        "name": name,
+        "kind": kind,
+        "labels": labels,
+        "classes": CLASSES,
+        "probabilities": {"none": softmax(logits * overconfidence), "temperature": softmax(logits * leftover)},
+        "description": f"Drawn numbers called {name}, with <i>markup</i> & an ampersand.",
+        "zero_shot": softmax(0.4 * (truth + 4 * np.random.default_rng(seed + 999).normal(size=truth.shape))),
+        "ids": [f"{name}-{index}" for index in range(n)],
+        "units": None if units is None else np.arange(n) % units,
+        "images": pictures,
+    }
+
+
+def set_result(*drawn_as: Any, **how: Any) -> SetResult:
+    return SetResult(**arguments(*drawn_as, **how))
 
 
 def run_results(title: str = "CoOp", method: str = "coop", *, seed: int = 1, noise: float = 0.0) -> RunResults:
@@ -111,6 +116,11 @@ def four_methods() -> list[RunResults]:
 @pytest.fixture(scope="session")
 def make_set() -> Callable[..., SetResult]:
     return set_result
+
+
+@pytest.fixture(scope="session")
+def make_arguments() -> Callable[..., dict[str, Any]]:
+    return arguments
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,6 +84,35 @@ def test_two_data_sets_give_two_parts(tmp_path: Path, make_set: Callable[..., Se
     assert "<h2>tiny on emoji/base</h2>" in text
 
 
+def test_a_warning_of_several_runs_is_said_once(several_page: Path, single_page: Path) -> None:
+    line = "3 classes have codes for names (n0123); give words with --names"
+    text = several_page.read_text(encoding="utf-8")
+    assert text.count(line) == 1
+    assert f"{line} <em>(all runs)</em>" in text
+    assert single_page.read_text(encoding="utf-8").count(line) == 1
+
+
+def test_a_warning_names_its_runs(tmp_path: Path, make_set: Callable[..., SetResult]) -> None:
+    given = {"A": ["slow"], "B": ["slow", "odd"], "C": []}
+    runs = [RunResults(title, "ft", "tiny", "mine", [make_set(n=30)], warnings=said) for title, said in given.items()]
+    text = write_report(iter(runs), tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "<li>slow <em>(A, B)</em></li>" in text
+    assert "<li>odd <em>(B)</em></li>" in text
+
+
+def test_pictures_that_do_not_fit_are_counted(
+    tmp_path: Path, make_set: Callable[..., SetResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calibrant.reporting.page.PICTURE_BUDGET", 60_000)
+    runs = [RunResults(title, "ft", "tiny", "mine", [make_set(n=30)]) for title in "ABC"]
+    text = write_report(runs, tmp_path / "a.html").read_text(encoding="utf-8")
+    shown = text.count("<h3>A on") + text.count("<summary>B on") + text.count("<summary>C on")
+    left_out = re.search(r"The pictures of (\d) further sets were left out", text)
+    assert left_out is not None
+    diagrams = 3  # each run has its diagrams besides
+    assert int(left_out[1]) == 3 - (shown - diagrams)
+
+
 def test_the_smallest_run(tmp_path: Path) -> None:
     certain = np.array([[1.0, 0.0]])
     one = SetResult("mine/test", "id", np.array([1]), ["a", "b"], {"none": certain})
@@ -97,7 +127,7 @@ def test_nothing_to_report(tmp_path: Path) -> None:
         write_report([], tmp_path / "a.html")
 
 
-def test_an_image_source_that_forgets_one(tmp_path: Path, make_set: Callable[..., SetResult]) -> None:
-    broken = dataclasses.replace(make_set(n=50), images=lambda ids: [])
+def test_an_image_source_that_forgets_one(tmp_path: Path, make_arguments: Callable[..., dict[str, Any]]) -> None:
+    broken = SetResult(**make_arguments(n=50) | {"images": lambda ids: []})
     with pytest.raises(InputError, match="emoji/test: asked for 16 images, got 0"):
         write_report([RunResults("A", "ft", "tiny", "emoji", [broken])], tmp_path / "a.html")

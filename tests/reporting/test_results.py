@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
@@ -15,7 +14,9 @@ from rich.console import Console
 
 from calibrant import metrics
 from calibrant.errors import InputError
-from calibrant.reporting import RunResults, SetResult, print_results, reliability_before_after
+from calibrant.reporting import RunResults, SetResult, measures_table, reliability_before_after
+
+Arguments = Callable[..., dict[str, Any]]
 
 
 @pytest.mark.parametrize(
@@ -24,17 +25,20 @@ from calibrant.reporting import RunResults, SetResult, print_results, reliabilit
         ({"labels": np.full(20, 10)}, "emoji/test: a label lies outside the 10 classes"),
         ({"labels": np.full(20, -1)}, "a label lies outside"),
         ({"probabilities": {}}, "need the entry 'none'"),
-        ({"probabilities": {"none": np.full((20, 10), 0.2)}}, "emoji/test, none: every row"),
-        ({"probabilities": {"none": np.full((20, 10), np.nan)}}, "finite"),
+        (
+            {"probabilities": {"none": np.full((20, 10), 0.2)}},
+            "emoji/test, none: probabilities must sum to 1 in every row",
+        ),
+        ({"probabilities": {"none": np.full((20, 10), np.nan)}}, "emoji/test, none: probabilities hold a NaN"),
         ({"zero_shot": np.full((20, 9), 1 / 9)}, "emoji/test, zero-shot: probabilities have shape"),
         ({"ids": ["a"] * 20}, "ids must be unique"),
         ({"units": np.arange(3)}, "3 units for 20 labels"),
         ({"kind": "odd"}, "kind must be one of"),
     ],
 )
-def test_bad_sets_are_named(make_set: Callable[..., SetResult], change: dict[str, Any], message: str) -> None:
+def test_bad_sets_are_named(make_arguments: Arguments, change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        dataclasses.replace(make_set(n=20), **change)
+        SetResult(**make_arguments(n=20) | change)
 
 
 def test_bad_runs_are_named(make_set: Callable[..., SetResult]) -> None:
@@ -44,21 +48,40 @@ def test_bad_runs_are_named(make_set: Callable[..., SetResult]) -> None:
         RunResults("A", "ft", "tiny", "emoji", [make_set(n=20)] * 2)
 
 
-def test_the_terminal_table_fits_and_keeps_brackets(make_set: Callable[..., SetResult]) -> None:
-    one = make_set("[bold]/test", n=100)
-    console = Console(width=80, record=True, file=io.StringIO())
-    print_results([RunResults("[red]A", "ft", "tiny", "emoji", [one])], console)
-    text = console.export_text()
-    right = 100 * np.mean(one.probabilities["none"].argmax(1) == one.labels)
-    assert "[bold]/test" in text
-    assert "[red]A" in text
-    assert f"{right:.1f} % (" in text
-    assert "temperature" in text
+def printed(width: int, *table: Any, **options: Any) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(measures_table(*table, **options))
+    return console.export_text()
 
 
-def test_the_picture_for_the_readme(tmp_path: Path, make_set: Callable[..., SetResult]) -> None:
-    one = make_set(n=200)
-    curves = {name: metrics.reliability(table, one.labels) for name, table in one.probabilities.items()}
+def test_the_terminal_table_fits_and_keeps_brackets(make_arguments: Arguments) -> None:
+    drawn = make_arguments(n=100)
+    rows = [
+        {"data": data, "method": "[red]A", "calibrator": name, "n": 100, "measures": measured}
+        for data in ("[bold]/test", "other")
+        for name, table in drawn["probabilities"].items()
+        for measured in [metrics.summary_with_intervals(table, drawn["labels"], resamples=50)]
+    ]
+    text = printed(80, "[b]title", rows, ("data", "method", "calibrator"), ("accuracy", "ece"))
+    found = rows[0]["measures"]
+    assert "[b]title" in text
+    assert text.count("[bold]/test") == 1
+    assert text.count("[red]A") == 4
+    assert text.count(f"{100 * found['accuracy']['value']:.1f}\u00a0%") == 4
+    assert f"{found['ece']['low']:.3f}–{found['ece']['high']:.3f}" in text
+    assert f" {found['ece_noise_floor']['value']:.3f}" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_terminal_table_of_what_has_no_interval() -> None:
+    measured = metrics.summary_with_intervals([[1.0, 0.0]], [1])
+    text = printed(120, "one", [{"group": "a", "n": 1, "measures": measured}], ("group", "n"))
+    assert "∞ (no interval)" in text
+
+
+def test_the_picture_for_the_readme(tmp_path: Path, make_arguments: Arguments) -> None:
+    drawn = make_arguments(n=200)
+    curves = {name: metrics.reliability(table, drawn["labels"]) for name, table in drawn["probabilities"].items()}
     file = reliability_before_after(curves, tmp_path / "picture.svg")
     text = file.read_text(encoding="utf-8")
     assert ElementTree.fromstring(text).tag.endswith("svg")

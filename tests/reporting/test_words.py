@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from calibrant import metrics
 from calibrant.reporting import RunResults, SetResult
 from calibrant.reporting.measures import measure_run
 from calibrant.reporting.next_steps import next_steps
 from calibrant.reporting.words import choose_lead, first_box, percent
+
+Arguments = Callable[..., dict[str, Any]]
 
 
 def box(*runs: RunResults) -> dict[str, str]:
@@ -21,20 +24,23 @@ def single(one: SetResult, *more: SetResult, title: str = "CoOp") -> RunResults:
     return RunResults(title, "coop", "tiny", "emoji", [one, *more])
 
 
-def test_the_numbers_are_those_of_the_data(make_set: Callable[..., SetResult]) -> None:
-    one = make_set(n=800)
-    said = box(single(one))
-    right = np.mean(one.probabilities["none"].argmax(1) == one.labels)
+def test_the_numbers_are_those_of_the_data(make_arguments: Arguments) -> None:
+    drawn = make_arguments(n=800)
+    raw, labels = drawn["probabilities"]["none"], drawn["labels"]
+    said = box(single(SetResult(**drawn)))
+    right = np.mean(raw.argmax(1) == labels)
     assert f"right {percent(float(right))} of the time" in said["How often it is right"]
     assert "800 images" in said["How often it is right"]
-    raw = one.probabilities["none"]
     near = np.abs(raw.max(1) - 0.9) <= 0.05
-    share = np.mean(raw.argmax(1)[near] == one.labels[near])
+    share = np.mean(raw.argmax(1)[near] == labels[near])
     trust = said["Can its confidence be believed"]
     assert f"right {percent(float(share))} of the time" in trust
     assert "less often than it says" in trust
     assert "which fits" in trust  # after temperature scaling
-    assert "lowers the calibration error" in said["What temperature scaling does"]
+    scaled = metrics.summary_with_intervals(drawn["probabilities"]["temperature"], labels)["ece_debiased"]
+    shown = f"to {scaled['value']:.3f} ({scaled['low']:.3f}–{scaled['high']:.3f})"
+    assert "lowers the calibration error from" in said["What temperature scaling does"]
+    assert shown in said["What temperature scaling does"]
 
 
 def test_equal_methods_cannot_be_told_apart(make_set: Callable[..., SetResult]) -> None:
@@ -52,34 +58,34 @@ def test_a_worse_method_is_named(make_set: Callable[..., SetResult]) -> None:
     assert "is less accurate, by more than chance explains" in text
 
 
-def test_methods_on_other_images_are_not_compared(make_set: Callable[..., SetResult]) -> None:
-    other = dataclasses.replace(make_set(n=400, noise=2.0), ids=[f"other-{index}" for index in range(400)])
+def test_methods_on_other_images_are_not_compared(
+    make_set: Callable[..., SetResult], make_arguments: Arguments
+) -> None:
+    other = SetResult(**make_arguments(n=400, noise=2.0) | {"ids": [f"other-{index}" for index in range(400)]})
     text = box(single(make_set(n=400)), single(other, title="B"))["Which method"]
     assert "B (" not in text
 
 
-def test_no_gain_over_the_zero_shot_model_is_not_called_one(make_set: Callable[..., SetResult]) -> None:
-    one = make_set(n=400)
-    run = single(dataclasses.replace(one, zero_shot=one.probabilities["none"]))
+def test_no_gain_over_the_zero_shot_model_is_not_called_one(make_arguments: Arguments) -> None:
+    drawn = make_arguments(n=400)
+    run = single(SetResult(**drawn | {"zero_shot": drawn["probabilities"]["none"]}))
     assert "too close to call" in box(run)["How often it is right"]
     assert any("not clearly helped" in step for step in next_steps(measure_run(run)))
 
 
-def test_a_useless_calibrator_is_not_praised(make_set: Callable[..., SetResult]) -> None:
-    one = make_set(n=400)
-    same = dataclasses.replace(
-        one, probabilities={"none": one.probabilities["none"], "temperature": one.probabilities["none"]}
-    )
+def test_a_useless_calibrator_is_not_praised(make_arguments: Arguments) -> None:
+    drawn = make_arguments(n=400)
+    raw, calibrated = drawn["probabilities"].values()
+    same = SetResult(**drawn | {"probabilities": {"none": raw, "temperature": raw}})
     assert "does not clearly change" in box(single(same))["What temperature scaling does"]
-    harmed = {"none": one.probabilities["temperature"], "temperature": one.probabilities["none"]}
-    run = single(dataclasses.replace(one, probabilities=harmed))
+    run = single(SetResult(**drawn | {"probabilities": {"none": calibrated, "temperature": raw}}))
     assert "raises the calibration error" in box(run)["What temperature scaling does"]
     assert any("Leave out temperature scaling" in step for step in next_steps(measure_run(run)))
 
 
-def test_without_a_calibrator_there_is_no_sentence_about_it(make_set: Callable[..., SetResult]) -> None:
-    one = make_set(n=400)
-    run = single(dataclasses.replace(one, probabilities={"none": one.probabilities["none"]}))
+def test_without_a_calibrator_there_is_no_sentence_about_it(make_arguments: Arguments) -> None:
+    drawn = make_arguments(n=400)
+    run = single(SetResult(**drawn | {"probabilities": {"none": drawn["probabilities"]["none"]}}))
     assert not any("temperature" in text for text in box(run).values())
     assert any("Fit temperature scaling" in step for step in next_steps(measure_run(run)))
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from calibrant.metrics.binomial import clopper_pearson, share
 from calibrant.metrics.calibration import calibration_error
 from calibrant.metrics.definitions import definitions
+from calibrant.metrics.estimate import Estimate
 from calibrant.metrics.groups import GroupSummary, by_group
-from calibrant.metrics.intervals import Interval, clopper_pearson, interval
+from calibrant.metrics.intervals import Interval, interval
 from calibrant.metrics.noise_floor import noise_floor
+from calibrant.metrics.paired import ece_difference, paired_difference
 from calibrant.metrics.reliability import Reliability, reliability
 from calibrant.metrics.scores import accuracy, brier, mean_confidence, nll, nll_from_logits
 from calibrant.metrics.summary import Measured, summary, summary_with_intervals
 
 __all__ = [
+    "Estimate",
     "GroupSummary",
     "Interval",
     "Measured",
@@ -22,12 +26,15 @@ __all__ = [
     "calibration_error",
     "clopper_pearson",
     "definitions",
+    "ece_difference",
     "interval",
     "mean_confidence",
     "nll",
     "nll_from_logits",
     "noise_floor",
+    "paired_difference",
     "reliability",
+    "share",
     "summary",
     "summary_with_intervals",
 ]

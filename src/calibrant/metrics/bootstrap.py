@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from calibrant.arrays import Float64, Int64, as_array
+from calibrant.arrays import Array, Float64, Int64, as_array
 from calibrant.errors import InputError
-from calibrant.metrics.binning import Bins, assign, fill
+from calibrant.metrics.binning import Bins, assign
 from calibrant.metrics.scores import Scores
+
+DRAWS_AT_ONCE = 1_000_000  # of units; all draws of a large set would not fit in memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +69,66 @@ def unit_index(units: Any, samples: int) -> tuple[Int64, int]:
     return index.astype(np.int64, copy=False), len(names)
 
 
+def redraw(table: Float64, unit: Int64, resamples: int, seed: int) -> Float64:
+    """Redraw the units with replacement and sum what belongs to them: the only bootstrap there is.
+
+    Args:
+        table: float64 [N, k], what is summed.
+        unit: int64 [N], the unit of each sample.
+        resamples: R.
+        seed: of the draws, which depend on it and on the number of units only.
+
+    Returns:
+        float64 [R, k], the sums over R redrawn sets; every sample counts as often as its unit was drawn.
+
+    Example:
+        >>> redraw(np.ones((6, 1)), np.array([0, 0, 1, 1, 2, 2]), 2, seed=0)
+        array([[6.],
+               [6.]])
+    """
+    generator = np.random.default_rng(seed)
+    many = int(unit.max()) + 1
+    of_unit = table if many == len(table) else _summed(table, unit, many)
+    sums = np.empty((resamples, table.shape[1]))
+    rows = max(1, DRAWS_AT_ONCE // many)
+    for start in range(0, resamples, rows):
+        drawn = generator.integers(0, many, (min(rows, resamples - start), many))
+        drawn += many * np.arange(len(drawn))[:, None]
+        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(len(drawn), many)
+        with np.errstate(invalid="ignore"):  # an infinite likelihood that is drawn 0 times
+            sums[start : start + rows] = times.astype(np.float64) @ of_unit
+    return sums
+
+
+def _summed(table: Float64, unit: Int64, many: int) -> Float64:
+    return np.stack([np.bincount(unit, column, many) for column in table.T], axis=1)
+
+
+def bin_table(index: Int64, bins: int, confidence: Float64, correct: Array) -> Float64:
+    """Lay samples out so that sums over them are `Bins`.
+
+    Args:
+        index: int64 [N], the bin of each sample.
+        bins: how many bins there are.
+        confidence: float64 [N].
+        correct: bool [N].
+
+    Returns:
+        float64 [N, 3 bins]: 1, confidence and correctness in the columns of the sample's bin.
+    """
+    table = np.zeros((len(index), 3, bins))
+    table[np.arange(len(index)), :, index] = np.stack([np.ones(len(index)), confidence, correct], axis=1)
+    return table.reshape(len(index), 3 * bins)
+
+
+def bins_of(sums: Float64) -> Bins:
+    """Read sums over rows of a `bin_table`, [..., 3 bins], as bins [..., bins]."""
+    count, confidence, correct = np.split(sums, 3, axis=-1)
+    return Bins(count, confidence, correct)
+
+
 def bootstrap(scores: Scores, edges: Float64, unit: Int64, resamples: int, seed: int) -> Replicates:
-    """Redraw the units with replacement; every sample counts as often as its unit was drawn.
+    """Sum up everything the metrics need in redrawn sets.
 
     Args:
         scores: of N samples.
@@ -80,15 +140,22 @@ def bootstrap(scores: Scores, edges: Float64, unit: Int64, resamples: int, seed:
     Returns:
         What the R redrawn sets sum up to.
     """
-    generator = np.random.default_rng(seed)
-    bins, many = len(edges) - 1, int(unit.max()) + 1
-    index = assign(scores.confidence, edges)
-    sums = np.empty((3, resamples, bins))
-    means = np.empty((2, resamples))
-    for draw in range(resamples):
-        times = np.bincount(generator.integers(0, many, many), minlength=many)[unit].astype(np.float64)
-        drawn = fill(index, bins, scores.confidence, scores.correct, times)
-        sums[:, draw] = drawn.count, drawn.confidence, drawn.correct
-        with np.errstate(invalid="ignore"):  # an infinite likelihood that is drawn 0 times
-            means[:, draw] = np.array([times @ scores.nll, times @ scores.brier]) / times.sum()
-    return Replicates(means[0], means[1], Bins(*sums))
+    bins = len(edges) - 1
+    binned = bin_table(assign(scores.confidence, edges), bins, scores.confidence, scores.correct)
+    sums = redraw(np.column_stack([binned, scores.nll, scores.brier]), unit, resamples, seed)
+    drawn = bins_of(sums[:, : 3 * bins])
+    total = drawn.count.sum(axis=1)
+    return Replicates(sums[:, -2] / total, sums[:, -1] / total, drawn)
+
+
+def percentiles(values: Float64, level: float) -> tuple[float, float] | None:
+    """Cut equal tails off replicates [R]; None if one of them is infinite.
+
+    Example:
+        >>> percentiles(np.arange(101.0), 0.9)
+        (5.0, 95.0)
+    """
+    if not np.isfinite(values).all():
+        return None
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -11,7 +11,7 @@ from calibrant.errors import InputError, unknown
 from calibrant.metrics.bootstrap import unit_index
 from calibrant.metrics.definitions import BETTER
 from calibrant.metrics.scores import sample_scores
-from calibrant.metrics.summary import Measured, measured
+from calibrant.metrics.summary import Measured, measured_scores
 
 TOO_FEW = "too few to tell"
 
@@ -79,7 +79,7 @@ def by_group(
         chosen = np.flatnonzero(names == name)
         many = len(np.unique(unit[chosen]))
         own = None if units is None else unit[chosen]
-        measures = measured(scores.subset(chosen), bins, own, level, resamples, seed)
+        measures = measured_scores(scores.subset(chosen), bins, own, level, resamples, seed)
         note = TOO_FEW if many < fewest else ""
         rows.append(GroupSummary(group=str(name), n=len(chosen), units=many, note=note, measures=measures))
     sign = 1 if BETTER[worst_by] == "high" else -1

@@ -1,4 +1,4 @@
-"""How far a measured value may lie from the truth: exact binomial and bootstrap intervals."""
+"""How far a measured value may lie from the truth: the interval of every measure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from calibrant.arrays import Float64
 from calibrant.errors import InputError, unknown
 from calibrant.metrics.binning import assign, bin_edges, fill
-from calibrant.metrics.bootstrap import Replicates, bootstrap, unit_index
+from calibrant.metrics.binomial import shares
+from calibrant.metrics.bootstrap import bootstrap, percentiles, unit_index
 from calibrant.metrics.ece_interval import ece_interval
 from calibrant.metrics.scores import Scores, sample_scores
 
@@ -21,33 +22,6 @@ class Interval(NamedTuple):
 
     low: float
     high: float
-
-
-def clopper_pearson(right: Any, count: Any, level: float = 0.95) -> tuple[Float64, Float64]:
-    """Exact binomial interval of a share.
-
-    Args:
-        right: how many of them succeeded, [...]; need not be whole.
-        count: how many there are, [...].
-        level: confidence.
-
-    Returns:
-        Lower and upper ends, float64 [...]; NaN where `count` is 0.
-
-    Source: Clopper and Pearson, The use of confidence or fiducial limits, 1934.
-
-    Example:
-        >>> low, high = clopper_pearson(10, 10)
-        >>> round(float(low), 3), float(high)
-        (0.692, 1.0)
-    """
-    from scipy.special import betaincinv
-
-    k, n = np.broadcast_arrays(np.asarray(right, dtype=np.float64), np.asarray(count, dtype=np.float64))
-    tail = (1 - level) / 2
-    low = np.where(k > 0, betaincinv(np.maximum(k, 1e-9), np.maximum(n - k, 0) + 1, tail), 0.0)
-    high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1e-9), 1 - tail), 1.0)
-    return np.where(n > 0, low, np.nan), np.where(n > 0, high, np.nan)
 
 
 def interval(
@@ -97,9 +71,8 @@ def intervals_of(
 ) -> dict[str, Interval | None]:
     """Compute the intervals of all measures from one bootstrap.
 
-    Means have percentile intervals. The accuracy has the exact binomial interval, with the effective number
-    of samples that the variance between units leaves (Korn and Graubard 1998): unlike a bootstrap it stays
-    honest when every answer is right. The ECE has the interval of `ece_interval`.
+    Means have percentile intervals, the accuracy has the exact binomial one of `share`, the ECE that of
+    `ece_interval`.
 
     Args:
         scores: of N samples.
@@ -128,7 +101,7 @@ def intervals_of(
     whole = fill(index, bins, scores.confidence, scores.correct)
     per_bin = np.bincount(np.unique(unit * bins + index) % bins, minlength=bins)
     return {
-        "accuracy": _accuracy_interval(scores, drawn, many, units is not None, level),
+        "accuracy": Interval(*(float(end[0]) for end in shares(scores.correct, np.zeros_like(unit), 1, unit, level))),
         "ece": Interval(*ece_interval(whole, drawn.bins, per_bin, level)),
         "nll": _percentiles(drawn.nll, level),
         "brier": _percentiles(drawn.brier, level),
@@ -137,16 +110,5 @@ def intervals_of(
 
 
 def _percentiles(values: Float64, level: float) -> Interval | None:
-    if not np.isfinite(values).all():
-        return None
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
-
-
-def _accuracy_interval(scores: Scores, drawn: Replicates, many: int, grouped: bool, level: float) -> Interval:
-    right, effective = float(scores.correct.mean()), float(len(scores))
-    if grouped:
-        variance = float(drawn.accuracy.var())
-        effective = min(right * (1 - right) / variance, effective) if variance > 0 else float(many)
-    low, high = clopper_pearson(right * effective, effective, level)
-    return Interval(float(low), float(high))
+    found = percentiles(values, level)
+    return None if found is None else Interval(*found)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from calibrant.arrays import Float64, Int64
+from calibrant.arrays import Array, Float64, Int64
 from calibrant.metrics.binning import Binning, assign, bin_edges, fill
-from calibrant.metrics.intervals import clopper_pearson
+from calibrant.metrics.binomial import shares
+from calibrant.metrics.bootstrap import unit_index
 from calibrant.metrics.scores import checked, top_label
 
 
@@ -34,7 +35,9 @@ class Reliability:
     high: Float64
 
 
-def reliability(probs: Any, labels: Any, bins: int = 15, binning: Binning = "width") -> Reliability:
+def reliability(
+    probs: Any, labels: Any, bins: int = 15, binning: Binning = "width", *, units: Any = None
+) -> Reliability:
     """Compare confidence and accuracy bin by bin, with exact binomial intervals.
 
     Args:
@@ -42,22 +45,31 @@ def reliability(probs: Any, labels: Any, bins: int = 15, binning: Binning = "wid
         labels: class indices [N].
         bins: how many bins.
         binning: ``"width"`` or ``"mass"``.
+        units: one value [N] per sample, equal for samples that depend on each other; None if all are independent.
 
     Returns:
-        Arrays for the diagram. The Clopper-Pearson intervals take the samples of a bin as independent.
+        Arrays for the diagram; the intervals are those of `share` in each bin.
 
     Raises:
-        InputError: if the rows are no probabilities, a label is no class, or an option does not exist.
+        InputError: if the rows are no probabilities, a label is no class, lengths differ, or an option does not
+            exist.
 
     Example:
         >>> curve = reliability([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]], [0, 1, 0], bins=2)
         >>> curve.count, curve.accuracy.round(3)
         (array([0, 3]), array([  nan, 0.667]))
     """
-    confidence, correct = top_label(*checked(probs, labels))
+    return reliability_of(*top_label(*checked(probs, labels)), bins, binning, units)
+
+
+def reliability_of(
+    confidence: Float64, correct: Array, bins: int = 15, binning: Binning = "width", units: Any = None
+) -> Reliability:
+    """Compute `reliability` from the confidence, float64 [N], and correctness, bool [N], of the answers."""
     edges = bin_edges(confidence, bins, binning)
-    sums = fill(assign(confidence, edges), bins, confidence, correct)
+    index = assign(confidence, edges)
+    sums = fill(index, bins, confidence, correct)
     empty = sums.count == 0
-    low, high = clopper_pearson(sums.correct, sums.count)
+    low, high = shares(correct, index, bins, unit_index(units, len(confidence))[0])
     mean = np.where(empty, np.nan, sums.confidence / np.maximum(sums.count, 1))
     return Reliability(edges, sums.count.astype(np.int64), mean, np.where(empty, np.nan, sums.accuracy), low, high)

@@ -80,7 +80,11 @@ def sample_scores(probs: Any, labels: Any) -> Scores:
         >>> sample_scores([[0.5, 0.5]], [0]).brier
         array([0.5])
     """
-    p, y = checked(probs, labels)
+    return scores_of(*checked(probs, labels))
+
+
+def scores_of(p: Array, y: Int64) -> Scores:
+    """Score each sample from checked probabilities [N, C] and labels int64 [N]."""
     confidence, correct = top_label(p, y)
     of_label = p[np.arange(len(p)), y].astype(np.float64)
     with np.errstate(divide="ignore"):

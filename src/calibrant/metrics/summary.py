@@ -80,7 +80,7 @@ def summary_with_intervals(
         >>> found["ece"]["low"], round(found["accuracy"]["high"], 2)
         (0.0, 0.97)
     """
-    return measured(sample_scores(probs, labels), bins, units, level, resamples, seed)
+    return measured_scores(sample_scores(probs, labels), bins, units, level, resamples, seed)
 
 
 def summary_of(scores: Scores, bins: int) -> dict[str, float]:
@@ -106,7 +106,14 @@ def summary_of(scores: Scores, bins: int) -> dict[str, float]:
     }
 
 
-def measured(scores: Scores, bins: int, units: Any, level: float, resamples: int, seed: int) -> dict[str, Measured]:
+def measured_scores(
+    scores: Scores,
+    bins: int = 15,
+    units: Any = None,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Measured]:
     """Compute `summary_with_intervals` from scores.
 
     Args:

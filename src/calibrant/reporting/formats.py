@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from calibrant.reporting.estimates import Estimate
+from calibrant.metrics import Estimate
 
 
 def number(value: float, share: bool) -> str:

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from calibrant import metrics
-from calibrant.reporting.estimates import Estimate
-from calibrant.reporting.results import UNCALIBRATED, RunResults, SetResult
+from calibrant.metrics.reliability import reliability_of
+from calibrant.metrics.scores import Scores
+from calibrant.metrics.summary import measured_scores
+from calibrant.reporting.results import UNCALIBRATED, RunResults, Scored, SetResult
 
 ZERO_SHOT = "zero-shot"
 
@@ -21,9 +23,8 @@ class Answers:
     """What a model answers on one set with one calibrator, and how good that is.
 
     Args:
-        answer: int [N], the class with the highest probability.
-        confidence: float64 [N], that probability.
-        correct: bool [N].
+        answer: int64 [N], the class with the highest probability.
+        scores: its confidence, correctness, likelihood and Brier score, of each image.
         units: [N] unit of independence, or None.
         values: measure name to value with 95 % interval.
         noise_floor: the calibration error a perfectly calibrated model would show on these N images.
@@ -31,44 +32,47 @@ class Answers:
     """
 
     answer: npt.NDArray[np.int64]
-    confidence: npt.NDArray[np.float64]
-    correct: npt.NDArray[np.bool_]
+    scores: Scores
     units: npt.NDArray[np.generic] | None
-    values: Mapping[str, Estimate]
+    values: Mapping[str, metrics.Estimate]
     noise_floor: float
     curve: metrics.Reliability
 
+    @property
+    def confidence(self) -> npt.NDArray[np.float64]:
+        """The probability of each answer, float64 [N]."""
+        return self.scores.confidence
 
-def measure(
-    probabilities: npt.NDArray[np.floating],
-    labels: npt.NDArray[np.integer],
-    units: npt.NDArray[np.generic] | None = None,
-) -> Answers:
-    """Measure one table of probabilities.
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]:
+        """Whether each answer is right, bool [N]."""
+        return self.scores.correct
+
+    @cached_property
+    def gap(self) -> metrics.Estimate:
+        """Average confidence minus share right; positive is too sure."""
+        return metrics.paired_difference(self.correct, self.confidence, units=self.units)
+
+
+def measure(scored: Scored, units: npt.NDArray[np.generic] | None = None) -> Answers:
+    """Measure the answers of one model with one calibrator.
 
     Args:
-        probabilities: float [N, C], rows sum to 1.
-        labels: int [N].
+        scored: what is kept of its table of probabilities.
         units: [N] unit of independence, or None.
 
     Returns:
         The answers with their measures.
-
-    Example:
-        >>> round(measure(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1])).values["accuracy"].value, 3)
-        1.0
     """
-    answer = np.argmax(probabilities, axis=1)
-    confidence = np.max(probabilities, axis=1).astype(np.float64)
-    measured = metrics.summary_with_intervals(probabilities, labels, units=units)
+    scores = scored.scores
+    measured = measured_scores(scores, units=units)
     return Answers(
-        answer=answer,
-        confidence=confidence,
-        correct=answer == labels,
+        answer=scored.answer,
+        scores=scores,
         units=units,
-        values={name: Estimate.of(one["value"], one["low"], one["high"]) for name, one in measured.items()},
+        values={name: metrics.Estimate.of(one) for name, one in measured.items()},
         noise_floor=measured["ece_noise_floor"]["value"],
-        curve=metrics.reliability(probabilities, labels, bins=15),
+        curve=reliability_of(scores.confidence, scores.correct, units=units),
     )
 
 
@@ -78,7 +82,22 @@ class MeasuredSet:
 
     result: SetResult
     calibrated: Mapping[str, Answers]
-    zero_shot: Answers | None
+
+    @cached_property
+    def zero_shot(self) -> Answers | None:
+        """The answers before tuning, or None; measured when first asked for, since many runs share them."""
+        before = self.result.before_tuning
+        return None if before is None else measure(before, self.result.units)
+
+    @cached_property
+    def calibration_change(self) -> metrics.Estimate:
+        """By how much calibrating changes the expected calibration error."""
+        return metrics.ece_difference(self.raw.scores, self.final.scores, units=self.result.units)
+
+    @cached_property
+    def tuning_change(self) -> metrics.Estimate | None:
+        """By how much tuning changes the accuracy, or None where the zero-shot answers are not known."""
+        return None if self.zero_shot is None else accuracy_change(self.zero_shot, self.raw)
 
     @property
     def raw(self) -> Answers:
@@ -131,9 +150,9 @@ def measure_run(run: RunResults) -> MeasuredRun:
 
 
 def _measure_set(result: SetResult) -> MeasuredSet:
-    order = sorted(result.probabilities, key=lambda name: name != UNCALIBRATED)
-    return MeasuredSet(
-        result,
-        {name: measure(result.probabilities[name], result.labels, result.units) for name in order},
-        None if result.zero_shot is None else measure(result.zero_shot, result.labels, result.units),
-    )
+    return MeasuredSet(result, {name: measure(one, result.units) for name, one in result.calibrated.items()})
+
+
+def accuracy_change(before: Answers, after: Answers) -> metrics.Estimate:
+    """After minus before, paired by image."""
+    return metrics.paired_difference(before.correct, after.correct, units=after.units)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calibrant.reporting.measures import MeasuredRun
 from calibrant.reporting.results import UNCALIBRATED
-from calibrant.reporting.words import accuracy_change, calibrator_words, error_change, gap, percent
+from calibrant.reporting.words import calibrator_words, percent
 
 WIDE = 0.04  # half an interval of accuracy; about 500 images at 70 %
 
@@ -27,11 +27,11 @@ def next_steps(lead: MeasuredRun) -> list[str]:
 def _on_calibration(lead: MeasuredRun) -> list[str]:
     main = lead.main
     if main.final_name == UNCALIBRATED:
-        if gap(main.raw).sign == 0:
+        if main.raw.gap.sign == 0:
             return []
         return ["Fit temperature scaling on validation images (calibrant calibrate) and write this report again."]
     name = calibrator_words(main.final_name)
-    sign = error_change(main.raw, main.final).sign
+    sign = main.calibration_change.sign
     if sign < 0:
         return [f"Use the confidence after {name}, not the raw one."]
     if sign > 0:
@@ -40,7 +40,7 @@ def _on_calibration(lead: MeasuredRun) -> list[str]:
 
 
 def _on_shift(lead: MeasuredRun) -> list[str]:
-    gaps = [(gap(one.final), one.result.name) for one in lead.sets if one.result.kind == "ood"]
+    gaps = [(one.final.gap, one.result.name) for one in lead.sets if one.result.kind == "ood"]
     sure = [(size.value, name) for size, name in gaps if size.sign > 0]
     if not sure:
         return []
@@ -52,8 +52,8 @@ def _on_shift(lead: MeasuredRun) -> list[str]:
 
 
 def _on_tuning(lead: MeasuredRun) -> list[str]:
-    main = lead.main
-    if not lead.tuned or main.zero_shot is None or accuracy_change(main.zero_shot, main.raw).sign > 0:
+    change = lead.main.tuning_change
+    if not lead.tuned or change is None or change.sign > 0:
         return []
     return ["Tuning has not clearly helped: give it more images of each class, or try another method."]
 

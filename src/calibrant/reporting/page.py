@@ -55,6 +55,14 @@ class Legend:
 
 
 @dataclass(frozen=True)
+class Warned:
+    """One warning and the runs that gave it."""
+
+    text: str
+    runs: str
+
+
+@dataclass(frozen=True)
 class Section:
     """What the page says about the runs on one model and data."""
 
@@ -62,6 +70,7 @@ class Section:
     data: str
     runs: tuple[MeasuredRun, ...]
     lead: MeasuredRun
+    warnings: tuple[Warned, ...]
     points: tuple[Point, ...]
     steps: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -69,15 +78,17 @@ class Section:
     figures: tuple[tuple[str, Markup], ...]
     diagrams: tuple[DiagramPair, ...]
     galleries: tuple[tuple[MeasuredRun, Gallery], ...]
-    left_out: int
+    diagrams_left_out: int
+    galleries_left_out: int
     pairs: Pairs | None
 
 
-def write_report(results: Sequence[RunResults], path: str | Path) -> Path:
+def write_report(results: Iterable[RunResults], path: str | Path) -> Path:
     """Write one self-contained page about one or more runs.
 
     Args:
-        results: the runs; those on the same model and data are compared with one another.
+        results: the runs; those on the same model and data are compared with one another. A generator gives one
+            at a time.
         path: the HTML file.
 
     Returns:
@@ -86,14 +97,14 @@ def write_report(results: Sequence[RunResults], path: str | Path) -> Path:
     Raises:
         InputError: if there is nothing to report on or the file cannot be written.
     """
-    if not results:
-        raise InputError("a report needs at least one run")
     groups: dict[tuple[str, str], list[MeasuredRun]] = {}
     for run in results:
         groups.setdefault((run.model, run.data), []).append(measure_run(run))
+    if not groups:
+        raise InputError("a report needs at least one run")
     share = len(groups)
     sections = [_section(number, group, share) for number, group in enumerate(groups.values())]
-    text = _fill(sections, title=_title(results))
+    text = _fill(sections, title=_title([one.run for group in groups.values() for one in group]))
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return Path(path)
@@ -108,13 +119,15 @@ def _title(results: Sequence[RunResults]) -> str:
 def _section(number: int, group: Sequence[MeasuredRun], share: int) -> Section:
     lead = choose_lead(group)
     rows = rows_of(group)
-    diagrams, left_out = _diagrams(number, group, lead, FIGURE_BUDGET // share)
+    diagrams, diagrams_left_out = _diagrams(number, group, lead, FIGURE_BUDGET // share)
+    galleries, galleries_left_out = _galleries(group, lead, PICTURE_BUDGET // share)
     titles = {row.series: row.method for row in rows}
     return Section(
         model=lead.run.model,
         data=lead.run.data,
         runs=tuple(group),
         lead=lead,
+        warnings=tuple(_warnings(group)),
         points=tuple(first_box(group)),
         steps=tuple(next_steps(lead)),
         rows=tuple(rows),
@@ -123,10 +136,21 @@ def _section(number: int, group: Sequence[MeasuredRun], share: int) -> Section:
         ),
         figures=_figures(number, rows),
         diagrams=diagrams,
-        galleries=_galleries(group, lead, PICTURE_BUDGET // share),
-        left_out=left_out,
+        galleries=galleries,
+        diagrams_left_out=diagrams_left_out,
+        galleries_left_out=galleries_left_out,
         pairs=pairs(next((run.run.near_duplicates for run in group if run.run.near_duplicates), ())),
     )
+
+
+def _warnings(group: Sequence[MeasuredRun]) -> Iterable[Warned]:
+    """Every warning once, with the runs that gave it."""
+    given: dict[str, dict[str, None]] = {}
+    for run in group:
+        for line in run.run.warnings:
+            given.setdefault(line, {})[run.run.title] = None
+    for line, titles in given.items():
+        yield Warned(line, "all runs" if len(titles) == len(group) > 1 else ", ".join(titles))
 
 
 def _figures(number: int, rows: Sequence[Row]) -> tuple[tuple[str, Markup], ...]:
@@ -200,17 +224,20 @@ def _describe(run: MeasuredRun, measured: MeasuredSet, heading: str, answers: An
     return f"Reliability diagram, {run.run.title} on {measured.result.name}, {heading}. {bins}."
 
 
-def _galleries(group: Sequence[MeasuredRun], lead: MeasuredRun, budget: int) -> tuple[tuple[MeasuredRun, Gallery], ...]:
+def _galleries(
+    group: Sequence[MeasuredRun], lead: MeasuredRun, budget: int
+) -> tuple[tuple[tuple[MeasuredRun, Gallery], ...], int]:
+    pending = [pair for pair in _in_order(group, lead) if pair[1].result.images is not None]
     found: list[tuple[MeasuredRun, Gallery]] = []
-    for run, measured in _in_order(group, lead):
+    for index, (run, measured) in enumerate(pending):
         made = gallery(measured)
         if made is None:
             continue
         budget -= weight([made])
         if budget < 0 and found:
-            break
+            return tuple(found), len(pending) - index
         found.append((run, made))
-    return tuple(found)
+    return tuple(found), 0
 
 
 def _fill(sections: Sequence[Section], title: str) -> str:

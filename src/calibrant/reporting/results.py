@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from calibrant.arrays import as_labels, as_probabilities
 from calibrant.errors import InputError
+from calibrant.metrics.scores import Scores, scores_of
 
 Kind = Literal["id", "ood", "new"]
 KIND_WORDS: dict[Kind, str] = {
@@ -21,9 +23,22 @@ UNCALIBRATED = "none"
 ImageSource = Callable[[Sequence[str]], Sequence[npt.NDArray[np.uint8]]]
 
 
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What is kept of a table of probabilities [N, C], which is too large to keep for every set and run.
+
+    Args:
+        answer: int64 [N], the class with the highest probability.
+        scores: its confidence and correctness, likelihood and Brier score, of each image.
+    """
+
+    answer: npt.NDArray[np.int64]
+    scores: Scores
+
+
 @dataclass(frozen=True)
 class SetResult:
-    """The answers of one model on one evaluation set.
+    """The answers of one model on one evaluation set; the tables of probabilities are read once and not kept.
 
     Args:
         name: the name of the set, such as ``"emoji/sketch"``.
@@ -37,6 +52,10 @@ class SetResult:
         units: [N], the unit of independence of each image (drawing, patient); None: each image is one.
         images: gives the pictures (uint8 [H, W, 3]) for a list of ids, or None where there are none.
         seen: how many of the images the model was tuned on, which flatters it.
+
+    Attributes:
+        calibrated: calibrator name to what is kept of its table, ``"none"`` first.
+        before_tuning: what is kept of `zero_shot`, or None.
 
     Raises:
         InputError: if shapes disagree, a label is outside the class list or rows are not probabilities.
@@ -52,27 +71,39 @@ class SetResult:
     kind: Kind
     labels: npt.NDArray[np.integer]
     classes: Sequence[str]
-    probabilities: Mapping[str, npt.NDArray[np.floating]]
+    probabilities: InitVar[Mapping[str, npt.NDArray[np.floating]]]
     description: str = ""
-    zero_shot: npt.NDArray[np.floating] | None = None
+    zero_shot: InitVar[npt.NDArray[np.floating] | None] = None
     ids: Sequence[str] = ()
     units: npt.NDArray[np.generic] | None = None
     images: ImageSource | None = None
     seen: int = 0
+    calibrated: Mapping[str, Scored] = field(init=False)
+    before_tuning: Scored | None = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(
+        self,
+        probabilities: Mapping[str, npt.NDArray[np.floating]],
+        zero_shot: npt.NDArray[np.floating] | None,
+    ) -> None:
         if self.kind not in KIND_WORDS:
             raise InputError(f"{self.name}: kind must be one of {', '.join(KIND_WORDS)}, not '{self.kind}'")
-        if UNCALIBRATED not in self.probabilities:
+        if UNCALIBRATED not in probabilities:
             raise InputError(f"{self.name}: probabilities need the entry 'none', the model as it is")
         if len(self.ids) == 0:
             object.__setattr__(self, "ids", tuple(str(index) for index in range(len(self.labels))))
         self._check_lengths()
-        tables = dict(self.probabilities)
-        if self.zero_shot is not None:
-            tables["zero-shot"] = self.zero_shot
-        for calibrator, table in tables.items():
-            _check_probabilities(f"{self.name}, {calibrator}", table, len(self.labels), len(self.classes))
+        order = sorted(probabilities, key=lambda calibrator: calibrator != UNCALIBRATED)
+        kept = {calibrator: self._scored(calibrator, probabilities[calibrator]) for calibrator in order}
+        object.__setattr__(self, "calibrated", kept)
+        object.__setattr__(self, "before_tuning", None if zero_shot is None else self._scored("zero-shot", zero_shot))
+
+    def _scored(self, calibrator: str, table: npt.NDArray[np.floating]) -> Scored:
+        where, shape = f"{self.name}, {calibrator}: probabilities", (len(self.labels), len(self.classes))
+        if np.shape(table) != shape:
+            raise InputError(f"{where} have shape {np.shape(table)}, expected {shape}")
+        checked = as_probabilities(table, where)
+        return Scored(checked.argmax(axis=1), scores_of(checked, as_labels(self.labels, *shape)))
 
     def _check_lengths(self) -> None:
         n = len(self.labels)
@@ -87,15 +118,6 @@ class SetResult:
                 raise InputError(f"{self.name}: {len(values)} {what} for {n} labels")
         if len(set(self.ids)) != n:
             raise InputError(f"{self.name}: ids must be unique")
-
-
-def _check_probabilities(where: str, table: npt.NDArray[np.floating], n: int, classes: int) -> None:
-    if np.shape(table) != (n, classes):
-        raise InputError(f"{where}: probabilities have shape {np.shape(table)}, expected {(n, classes)}")
-    if not np.all(np.isfinite(table)) or np.min(table) < 0:
-        raise InputError(f"{where}: probabilities must be finite and not negative")
-    if np.max(np.abs(np.sum(table, axis=1, dtype=np.float64) - 1)) > 1e-4:
-        raise InputError(f"{where}: every row of probabilities must sum to 1")
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def _rows_of_set(group: Sequence[MeasuredRun], name: str) -> list[Row]:
         if measured is None:
             continue
         kind = measured.result.kind
-        if measured.zero_shot is not None and not with_zero_shot and not rows:
+        if not with_zero_shot and not rows and measured.zero_shot is not None:
             rows.append(Row(name, kind, ZERO_SHOT, UNCALIBRATED, 0, measured.zero_shot))
         for calibrator, answers in measured.calibrated.items():
             rows.append(Row(name, kind, run.run.title, calibrator, series, answers))

@@ -1,30 +1,33 @@
-"""Tables for the terminal: one line for every method on every evaluation set."""
+"""The table of measures for the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-
+from calibrant.metrics import Estimate
 from calibrant.reporting.formats import ends, number
-from calibrant.reporting.measures import measure_run
-from calibrant.reporting.results import UNCALIBRATED, RunResults
-from calibrant.reporting.rows import MEASURES, Measure, Row, rows_of
+from calibrant.reporting.rows import MEASURES, Measure
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
-SHOWN = ("accuracy", "ece")
+SHOWN = ("accuracy", "ece", "nll")
+INTERVAL = "In brackets: 95 % interval."
+FLOOR = " Floor: the ECE that a perfectly calibrated model would show on as many images."
 
 
-def results_table(title: str, rows: Sequence[Row], measures: Sequence[str] = SHOWN) -> Table:
-    """Arrange measured rows as a table.
+def measures_table(
+    title: str, rows: Sequence[Mapping[str, Any]], about: Sequence[str], measures: Sequence[str] = SHOWN
+) -> Table:
+    """Arrange measured sets, methods or subgroups as a table.
 
     Args:
         title: stands above the table.
-        rows: what `calibrant.reporting.rows.rows_of` gives.
+        rows: what each line is about, and under ``measures`` what `calibrant.metrics.summary_with_intervals` gave,
+            such as the results of `calibrant.evaluate.measure`.
+        about: the keys of a row that say what it is about, such as ``("data", "method", "calibrator")``; what the
+            first repeats is written once.
         measures: keys of the measures to show.
 
     Returns:
@@ -33,49 +36,38 @@ def results_table(title: str, rows: Sequence[Row], measures: Sequence[str] = SHO
     from rich import box
     from rich.table import Table
 
-    caption = "In brackets: 95 % interval. Floor: the ECE a perfectly calibrated model would show on these images."
-    table = Table(title=escape(title), title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE)
-    table.add_column("images / method", overflow="fold", min_width=15)
-    table.add_column("confidence", overflow="fold")
+    caption = INTERVAL + (FLOOR if "ece" in measures else "")
+    table = Table(title=_text(title), title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE)
+    for key in about:
+        numeric = all(isinstance(row.get(key), int) for row in rows)
+        table.add_column(_text(key.replace("_", " ")), justify="right" if numeric else "left", overflow="fold")
     chosen = [measure for measure in MEASURES if measure.key in measures]
     for measure in chosen:
-        table.add_column(measure.heading, justify="right", no_wrap=True)
+        table.add_column(measure.heading, justify="right")
         if measure.key == "ece":
             table.add_column("floor", justify="right", no_wrap=True)
     previous = None
     for row in rows:
-        if row.set_name != previous:
-            if previous is not None:
-                table.add_section()
-            table.add_row(f"[bold]{escape(row.set_name)}[/bold]")
-        table.add_row(*_cells(row, chosen))
-        previous = row.set_name
+        first, *others = (_text(row.get(key, "")) for key in about)
+        if previous is not None and first != previous and others:
+            table.add_section()
+        table.add_row("" if first == previous else first, *others, *_cells(row["measures"], chosen))
+        previous = first if others else None
     return table
 
 
-def _cells(row: Row, chosen: Sequence[Measure]) -> list[str]:
-    short = "as it is" if row.calibrator == UNCALIBRATED else row.calibrator
-    cells = [f"  {escape(row.method)}", escape(short)]
+def _text(value: Any) -> str:
+    from rich.markup import escape
+
+    return escape(str(value))
+
+
+def _cells(measured: Mapping[str, Any], chosen: Sequence[Measure]) -> list[str]:
+    cells = []
     for measure in chosen:
-        found = row.answers.values[measure.key]
-        cells.append(f"{number(found.value, measure.share)} ({ends(found, measure.share)})")
+        found = Estimate.of(measured[measure.key])
+        # a narrow terminal may break the line before the bracket, but not before the sign
+        cells.append(f"{number(found.value, measure.share)} ({ends(found, measure.share)})".replace(" %", "\u00a0%"))
         if measure.key == "ece":
-            cells.append(number(row.answers.noise_floor, share=False))
+            cells.append(number(measured["ece_noise_floor"]["value"], share=False))
     return cells
-
-
-def print_results(results: Sequence[RunResults], console: Console | None = None) -> None:
-    """Print one table for each model and data set that runs were tuned on.
-
-    Args:
-        results: the runs.
-        console: where to print; standard output by default.
-    """
-    from rich.console import Console
-
-    target = console or Console()
-    groups: dict[tuple[str, str], list[RunResults]] = {}
-    for run in results:
-        groups.setdefault((run.model, run.data), []).append(run)
-    for (model, data), group in groups.items():
-        target.print(results_table(f"{model} on {data}", rows_of([measure_run(run) for run in group])))

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibrant.reporting.estimates import Estimate, calibration_change, mean_estimate, share_estimate
-from calibrant.reporting.measures import Answers, MeasuredRun, MeasuredSet
+from calibrant.metrics import Estimate, share
+from calibrant.reporting.formats import ends, number
+from calibrant.reporting.measures import Answers, MeasuredRun, MeasuredSet, accuracy_change
 from calibrant.reporting.results import KIND_WORDS, UNCALIBRATED
 
 SAYS, WINDOW, ENOUGH = 0.9, 0.05, 20
@@ -65,21 +66,6 @@ def calibrator_words(name: str) -> str:
 
 def _and(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
-
-
-def accuracy_change(before: Answers, after: Answers) -> Estimate:
-    """After minus before, paired by image."""
-    return mean_estimate(after.correct.astype(float) - before.correct.astype(float), after.units)
-
-
-def error_change(before: Answers, after: Answers) -> Estimate:
-    """Change of the expected calibration error, paired by image."""
-    return calibration_change(before.confidence, after.confidence, before.correct, after.correct, after.units)
-
-
-def gap(answers: Answers) -> Estimate:
-    """Average confidence minus share right; positive is too sure."""
-    return mean_estimate(answers.confidence - answers.correct, answers.units)
 
 
 def first_box(group: Sequence[MeasuredRun]) -> list[Point]:
@@ -139,9 +125,9 @@ def _how_often_right(lead: MeasuredRun) -> Point:
     right = answers.values["accuracy"]
     text = f"On {KIND_WORDS[main.result.kind]} it is right {percent(right.value)} of the time"
     text += f" (95 % interval {interval(right)}; {len(answers.correct):,} images)."
-    if lead.tuned and main.zero_shot is not None:
+    change = main.tuning_change
+    if lead.tuned and main.zero_shot is not None and change is not None:
         before = percent(main.zero_shot.values["accuracy"].value)
-        change = accuracy_change(main.zero_shot, answers)
         if change.sign == 0:
             text += f" Before tuning it was right {before} of the time: too close to call a difference."
         else:
@@ -156,7 +142,7 @@ def near_ninety(answers: Answers) -> tuple[int, Estimate | None]:
     count = int(np.sum(chosen))
     if count < ENOUGH:
         return count, None
-    return count, share_estimate(answers.correct[chosen], None if answers.units is None else answers.units[chosen])
+    return count, share(answers.correct[chosen], None if answers.units is None else answers.units[chosen])
 
 
 def _says_ninety(main: MeasuredSet) -> Point:
@@ -167,14 +153,14 @@ def _says_ninety(main: MeasuredSet) -> Point:
 
 
 def _at_ninety(start: str, answers: Answers) -> str:
-    count, share = near_ninety(answers)
-    if share is None:
+    count, found = near_ninety(answers)
+    if found is None:
         return f"{start} it says about 90 %, it is too rare ({count} answers) to tell how often it is right."
-    if share.low <= SAYS <= share.high:
+    if found.low <= SAYS <= found.high:
         verdict = "which fits"
     else:
-        verdict = "less often than it says" if share.high < SAYS else "more often than it says"
-    right = f"{percent(share.value)} of the time ({interval(share)}; {count:,} answers)"
+        verdict = "less often than it says" if found.high < SAYS else "more often than it says"
+    right = f"{percent(found.value)} of the time ({interval(found)}; {count:,} answers)"
     return f"{start} it says about 90 %, it is right {right}, {verdict}."
 
 
@@ -203,7 +189,7 @@ def _range_of_accuracy(sets: Sequence[MeasuredSet], kind: str) -> str:
 
 
 def _trust(sets: Sequence[MeasuredSet]) -> str:
-    gaps = [(one, gap(one.final)) for one in sets]
+    gaps = [(one, one.final.gap) for one in sets]
     sure = sorted((pair for pair in gaps if pair[1].sign > 0), key=lambda pair: -pair[1].value)
     unsure = [pair for pair in gaps if pair[1].sign < 0]
     after = "" if sets[0].final_name == UNCALIBRATED else f" even after {calibrator_words(sets[0].final_name)}"
@@ -223,15 +209,14 @@ def _trust(sets: Sequence[MeasuredSet]) -> str:
 
 def _calibrating(lead: MeasuredRun) -> Point:
     main, name = lead.main, calibrator_words(lead.main.final_name)
-    before, after = main.raw.values["ece"].value, main.final.values["ece"].value
-    sign = error_change(main.raw, main.final).sign
+    sign = main.calibration_change.sign
+    before, after = (_error(answers) for answers in (main.raw, main.final))
     if sign == 0:
-        effect = f"does not clearly change the calibration error ({before:.3f} before, {after:.3f} after)"
+        effect = f"does not clearly change the calibration error (before {before}, after {after})"
     else:
-        effect = f"{'lowers' if sign < 0 else 'raises'} the calibration error from {before:.3f} to {after:.3f}"
-    text = f"{name[0].upper()}{name[1:]} {effect}; a perfectly calibrated model would show about"
-    text += f" {main.final.noise_floor:.3f} on this many images."
-    others = [error_change(one.raw, one.final).sign for one in lead.sets if one is not main]
+        effect = f"{'lowers' if sign < 0 else 'raises'} the calibration error from {before} to {after}"
+    text = f"{name[0].upper()}{name[1:]} {effect}; 0 is perfect, the part that chance adds is taken off."
+    others = [one.calibration_change.sign for one in lead.sets if one is not main]
     if others:
         counts = (("it helps", -1), ("it harms", 1), ("there is no clear difference", 0))
         parts = [f"on {others.count(sign)} {what}" for what, sign in counts if sign in others]
@@ -239,3 +224,9 @@ def _calibrating(lead: MeasuredRun) -> Point:
     same = np.array_equal(main.raw.answer, main.final.answer)
     text += " It changes no answer, only how sure the model is." if same else " It also changes some of the answers."
     return Point(f"What {name} does", text)
+
+
+def _error(answers: Answers) -> str:
+    """Write the calibration error without the part of chance, with its interval."""
+    found = answers.values["ece_debiased"]
+    return f"{number(found.value, share=False)} ({ends(found, share=False)})"

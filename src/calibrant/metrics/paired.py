@@ -1,0 +1,111 @@
+"""Differences between two models or calibrators on the same images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from calibrant.arrays import Float64, Int64, as_floats
+from calibrant.errors import InputError
+from calibrant.metrics.binning import assign, bin_edges
+from calibrant.metrics.bootstrap import bin_table, bins_of, percentiles, redraw, unit_index
+from calibrant.metrics.calibration import plain_l1
+from calibrant.metrics.estimate import Estimate
+from calibrant.metrics.scores import Scores
+
+
+def paired_difference(
+    before: Any,
+    after: Any,
+    *,
+    units: Any = None,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Estimate by how much the mean of a value per sample differs, sample by sample.
+
+    Args:
+        before: [N], such as whether one model is right.
+        after: [N], the same of the other model.
+        units: one value [N] per sample, equal for samples that depend on each other; None if all are independent.
+        level: confidence.
+        resamples: redrawn sets.
+        seed: of the redraws; with the same seed they are those of every other interval of these samples.
+
+    Returns:
+        The mean of after minus before with its percentile interval.
+
+    Raises:
+        InputError: if the lengths differ.
+
+    Example:
+        >>> paired_difference([False] * 50, [True] * 50)
+        Estimate(value=1.0, low=1.0, high=1.0)
+    """
+    first, second = (as_floats(np.asarray(one, dtype=np.float64), "values", (None,)) for one in (before, after))
+    if first.shape != second.shape:
+        raise InputError(f"a paired difference needs the same samples, not {len(first)} and {len(second)}")
+    difference = second - first
+    unit, many = unit_index(units, len(difference))
+    value = float(difference.mean())
+    if many < 2:
+        return Estimate(value, float("nan"), float("nan"))
+    drawn = redraw(np.stack([difference, np.ones(len(difference))], axis=1), unit, resamples, seed)
+    return _estimate(value, drawn[:, 0] / drawn[:, 1], level)
+
+
+def ece_difference(
+    before: Scores,
+    after: Scores,
+    *,
+    bins: int = 15,
+    units: Any = None,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Estimate by how much the expected calibration error differs between two calibrators on the same samples.
+
+    Args:
+        before: of N samples.
+        after: of the same samples.
+        bins: bins of equal width.
+        units: one value [N] per sample, equal for samples that depend on each other; None if all are independent.
+        level: confidence.
+        resamples: redrawn sets.
+        seed: of the redraws.
+
+    Returns:
+        After minus before, with a paired bootstrap interval. Redrawing adds noise, which raises both errors, but
+        the smaller one more; the interval is therefore shifted back by the bootstrap's own bias.
+
+    Raises:
+        InputError: if the lengths differ.
+    """
+    if len(before) != len(after):
+        raise InputError(f"a paired difference needs the same samples, not {len(before)} and {len(after)}")
+    unit, many = unit_index(units, len(before))
+    table = np.hstack([_table(scores, bins) for scores in (before, after)])
+    width = table.shape[1] // 2
+
+    def change(sums: Float64) -> Float64:
+        first, second = (plain_l1(bins_of(half)) for half in (sums[..., :width], sums[..., width:]))
+        return np.asarray(second - first)
+
+    value = float(change(table.sum(axis=0)))
+    if many < 2:
+        return Estimate(value, float("nan"), float("nan"))
+    replicates = change(redraw(table, unit, resamples, seed))
+    return _estimate(value, replicates - replicates.mean() + value, level)
+
+
+def _table(scores: Scores, bins: int) -> Float64:
+    index: Int64 = assign(scores.confidence, bin_edges(scores.confidence, bins))
+    return bin_table(index, bins, scores.confidence, scores.correct)
+
+
+def _estimate(value: float, replicates: Float64, level: float) -> Estimate:
+    found = percentiles(replicates, level)
+    return Estimate(value, *(found or (float("nan"), float("nan"))))

@@ -3,33 +3,55 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
+
+
+class Advance(Protocol):
+    """Called with the number of steps just done, and with what to say behind the bar."""
+
+    def __call__(self, steps: int, said: str = "") -> None: ...
 
 
 @contextmanager
-def progress_bar(what: str, total: int, wanted: bool) -> Iterator[Callable[[int], None]]:
+def progress_bar(what: str, total: int, wanted: bool, done: int = 0) -> Iterator[Advance]:
     """Show a bar while the block runs.
 
     Args:
         what: what is being done, in a word or two.
         total: how many steps there are.
         wanted: False for silence; a bar is also left out where standard error is not a terminal.
+        done: steps that are done already.
 
     Yields:
-        A function to call with the number of steps just done.
+        A function to call with the number of steps just done, and with what to say behind the bar.
 
     Example:
         >>> with progress_bar("predict", 2, wanted=False) as advance:
         ...     advance(2)
     """
     if not wanted or not sys.stderr.isatty():
-        yield lambda _: None
+        yield _silent
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[said]}", markup=False),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda steps: bar.advance(task, steps)
+        task = bar.add_task(what, total=total, completed=done, said="")
+
+        def advance(steps: int, said: str = "") -> None:
+            bar.update(task, advance=steps, said=said)
+
+        yield advance
+
+
+def _silent(steps: int, said: str = "") -> None:
+    """Show nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -57,6 +58,53 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_once(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` that becomes `path` unless somebody else was faster.
+
+    For files whose name stands for their content: one that exists is as good, and it may be mapped into the memory
+    of a process, so it is never replaced.
+
+    Args:
+        path: the file to write; its folder is created.
+
+    Yields:
+        The temporary path to write to.
+
+    Raises:
+        InputError: if the disk is full or the folder cannot be written.
+
+    Example:
+        >>> file = Path(tempfile.mkdtemp()) / "a.txt"
+        >>> for text in ("first", "second"):
+        ...     with write_once(file) as temporary:
+        ...         _ = temporary.write_text(text)
+        >>> file.read_text()
+        'first'
+    """
+    path = Path(path)
+    own = path.with_name(f"{path.stem}.{secrets.token_hex(8)}{path.suffix}")
+    with atomic_write(own) as temporary:
+        yield temporary
+    try:
+        _take_name(own, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        own.unlink(missing_ok=True)
+
+
+def _take_name(own: Path, path: Path) -> None:
+    """Name a file unless the name is taken: a link, unlike a rename, fails then."""
+    try:
+        os.link(own, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without links
+        if not path.exists():
+            os.replace(own, path)
 
 
 def write_json(path: str | Path, value: Any) -> None:

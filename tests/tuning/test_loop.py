@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import numpy as np
@@ -83,6 +84,69 @@ def test_training_is_the_textbook_loop(encoder, train, cache):
     torch.testing.assert_close(tuned.parameterization.head.weight, head.weight, atol=1e-5, rtol=1e-4)
     mine, theirs = tuned.encoder.image_projection, tower.image_projection
     torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-4)
+
+
+class FakeScaler:
+    """Scales losses by 1,024 as a scaler of fp16 does, and records what is asked of it."""
+
+    def __init__(self, calls):
+        self.calls = calls
+
+    def scale(self, loss):
+        self.calls.append("scale")
+        return 1024 * loss
+
+    def unscale_(self, optimizer):
+        self.calls.append("unscale")
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad /= 1024
+
+    def step(self, optimizer, closure):
+        self.calls.append("step")
+        optimizer.step()
+
+    def update(self):
+        self.calls.append("update")
+
+
+def test_gradients_are_clipped_after_unscaling(encoder, train, cache, monkeypatch):
+    """Clipped while they are still scaled, every gradient would come out 1,024 times too small."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    from calibrant.tuning import loop
+
+    calls = []
+
+    class Scaled(Accelerator):
+        """What an accelerator is on a GPU at fp16, but for the autocast."""
+
+        mixed_precision = "fp16"
+
+    def scaled(precision):
+        AcceleratorState._reset_state()
+        accelerator = Scaled(mixed_precision="no")
+        accelerator.native_amp, accelerator.scaler = True, FakeScaler(calls)
+        monkeypatch.setattr(accelerator, "prepare_model", lambda model, **_: model)
+        monkeypatch.setattr(accelerator, "autocast", contextlib.nullcontext)
+        return accelerator
+
+    recipe = load_recipe("coop", {**QUICK, "solver.steps": 3, "solver.clip_gradient": 1e-4}, "tiny")
+    expected = fit(encoder, train, recipe, cache=cache, progress=False).tensors()
+    clip, norms = torch.nn.utils.clip_grad_norm_, []
+
+    def recorded(parameters, *limit, **options):
+        calls.append("clip")
+        norms.append(float(clip(parameters, *limit, **options)))
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", recorded)
+    monkeypatch.setattr(loop, "_accelerator", scaled)
+    found = fit(encoder, train, recipe, cache=cache, progress=False).tensors()
+    assert calls == ["scale", "unscale", "clip", "step", "update"] * 3
+    assert min(norms) > 1e-4  # there is something to clip
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, atol=1e-6, rtol=1e-5)
 
 
 def test_wise_ft_is_the_mean_of_both_ends(encoder, train, cache):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import numpy.typing as npt
 from calibrant.data.duplicates import THUMBNAIL, difference_hash, thumbnail
 from calibrant.data.images import BadImageError, ImageReader
 from calibrant.errors import CalibrantWarning, InputError, unknown
+from calibrant.progress import progress_bar
 from calibrant.storage import digest
 
 _AT_ONCE = 1024
@@ -52,7 +52,7 @@ def scan(
     reader: ImageReader | None = None,
     *,
     on_bad_image: str = "fail",
-    progress: bool | None = None,
+    progress: bool = True,
 ) -> Scan:
     """Decode every file once and keep some 300 bytes of each.
 
@@ -61,7 +61,7 @@ def scan(
         reader: how they are read; the default reader if None.
         on_bad_image: ``"fail"`` or ``"skip"`` (leave unreadable files out, with a warning that counts and
             names them).
-        progress: show a progress bar; None shows it on a terminal.
+        progress: show a progress bar on a terminal.
 
     Returns:
         What was found.
@@ -99,15 +99,8 @@ def scan(
     )
 
 
-def _pictures(
-    paths: Sequence[str | Path], reader: ImageReader, progress: bool | None
-) -> Iterator[_Picture | BadImageError]:
+def _pictures(paths: Sequence[str | Path], reader: ImageReader, progress: bool) -> Iterator[_Picture | BadImageError]:
     """Describe the files in order, on all cores (decoding needs no lock), a bounded number at once."""
-    from rich.console import Console
-    from rich.progress import track
-
-    shown = sys.stderr.isatty() if progress is None else progress
-    console = Console(stderr=True)
 
     def describe(path: str | Path) -> _Picture | BadImageError:
         try:
@@ -116,13 +109,11 @@ def _pictures(
             return BadImageError(error.path, error.reason)  # without the frames that hold the pixels
         return _Picture(digest(pixels), difference_hash(pixels), thumbnail(pixels))
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        described = (
-            picture
-            for start in range(0, len(paths), _AT_ONCE)
-            for picture in pool.map(describe, paths[start : start + _AT_ONCE])
-        )
-        yield from track(described, "Reading images", len(paths), console=console, transient=True, disable=not shown)
+    with ThreadPoolExecutor(os.cpu_count()) as pool, progress_bar("reading images", len(paths), progress) as advance:
+        for start in range(0, len(paths), _AT_ONCE):
+            for picture in pool.map(describe, paths[start : start + _AT_ONCE]):
+                advance(1)
+                yield picture
 
 
 def _report(bad: list[tuple[Path, str]], total: int, on_bad_image: str) -> None:

@@ -19,7 +19,7 @@ from calibrant.data.emoji.draws import Draws
 from calibrant.data.emoji.sampling import UNKNOWN_KINDS, Casting
 from calibrant.data.emoji.scenes import render
 from calibrant.data.emoji.suites import Suite
-from calibrant.storage import atomic_write
+from calibrant.storage import write_once
 
 SEED = 0
 CHUNK = 32
@@ -60,10 +60,13 @@ def stored_scenes(file: Path, suite: Suite, stream: str, casting: Casting, drawi
     Raises:
         InputError: if the file cannot be written.
     """
+    existed = file.exists()
     records = _read(file, len(casting.labels))
     if records is not None:
         return records
-    with atomic_write(file) as temporary, open(temporary, "wb") as opened:
+    if existed:  # and is damaged; whoever has mapped it keeps it
+        file.unlink(missing_ok=True)
+    with write_once(file) as temporary, open(temporary, "wb") as opened:
         header = {"descr": np.lib.format.dtype_to_descr(SCENE), "fortran_order": False}
         np.lib.format.write_array_header_2_0(opened, {**header, "shape": (len(casting.labels),)})
         for part in rendered_parts(suite, stream, casting, drawings):

@@ -21,17 +21,19 @@ Minutes = Annotated[float, typer.Option(help="Length of this slice.")]
 @app.command()
 def text(
     nouns: Annotated[Path, typer.Option(help="WordNet's data.noun.")],
+    pool: Annotated[Path, typer.Option(help="The drawings of `build_emoji.py pool`.")],
     work: Work,
     minutes: Minutes = 75.0,
-    steps: int = 1400,
+    steps: int = 2300,
     seed: int = 1,
 ) -> None:
     """Distil the sentence encoder into the text tower."""
+    from pretraining.pool import Pool
     from pretraining.text_stage import train_text
     from pretraining.wordnet import read_nouns
 
     work.mkdir(parents=True, exist_ok=True)
-    done = train_text(read_nouns(nouns), work, steps=steps, seed=seed, minutes=minutes)
+    done = train_text(read_nouns(nouns), Pool(pool).concepts, work, steps=steps, seed=seed, minutes=minutes)
     print("complete" if done else "not complete: run the same command again", flush=True)
 
 
@@ -50,11 +52,12 @@ def image(
 
 
 @app.command()
-def export(work: Work) -> None:
-    """Join the towers, settle the logit scale on validation scenes and write the package's weights."""
+def export(pool: Annotated[Path, typer.Option(help="The drawings of `build_emoji.py pool`.")], work: Work) -> None:
+    """Align the towers, settle the logit scale on validation scenes and write the package's weights."""
     from pretraining.export import export as write
+    from pretraining.pool import Pool
 
-    write(work)
+    write(Pool(pool), work)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file
 from torch import nn
 from torch.nn.functional import cross_entropy, interpolate, normalize
 
@@ -30,6 +31,7 @@ from .text_space import EMBED_DIM, TextSpace, sentence_embeddings
 T = TypeVar("T")
 BATCH = 128
 SIGHT_WEIGHT = 4.0
+HARDEST = 0.65
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]
 
@@ -47,7 +49,7 @@ class Phase:
     steps: int
 
 
-PHASES = (Phase(32, 4400), Phase(48, 1200), Phase(64, 500))
+PHASES = (Phase(32, 4400), Phase(48, 900), Phase(64, 300))
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,6 @@ def validation_scenes(number: int = 1500) -> tuple[np.ndarray, np.ndarray, list[
 
 def concept_targets(names: list[str], folder: Path) -> torch.Tensor:
     """Place concept names in the space of `tiny` with the sentence encoder, float [C, EMBED_DIM]."""
-    from safetensors.numpy import load_file
-
     stored = load_file(folder / "text-space.safetensors")
     return torch.from_numpy(TextSpace(stored["mean"], stored["basis"])(sentence_embeddings(names)))
 
@@ -146,8 +146,13 @@ def loss_terms(model: nn.Module, images: torch.Tensor, drawing: torch.Tensor, to
 
 
 def hardness(step: int, total: int) -> float:
-    """The first quarter is easy: large drawings in the middle of quiet scenes. The last third is as hard as it gets."""
-    return min(1.0, max(0.0, (step / total - 1 / 4) / (5 / 12)))
+    """The first quarter is easy: large drawings in the middle of quiet scenes. The last third is like the benchmark."""
+    return HARDEST * min(1.0, max(0.0, (step / total - 1 / 4) / (5 / 12)))
+
+
+def learning_rate(in_phase: int, step: int, total: int) -> float:
+    """Share of the peak: a short rise at the start of each phase, and a cosine over the whole stage."""
+    return float(min(1.0, (in_phase + 1) / 100) * max(0.02, 0.5 + 0.5 * np.cos(np.pi * step / total)))
 
 
 def ahead(make: Callable[[int], T], start: int) -> Iterator[T]:
@@ -192,7 +197,7 @@ def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, pe
         scenes = ahead(lambda s: pool.scenes(seed, s, BATCH, hardness(s, total)), done + start)
         for step in range(start, phase.steps):
             whole = done + step
-            rate = peak * min(1.0, (step + 1) / 100) * max(0.02, 0.5 + 0.5 * np.cos(np.pi * whole / total))
+            rate = peak * learning_rate(step, whole, total)
             shown, drawing = next(scenes)
             draw = torch.Generator().manual_seed(seed + whole)
             batch = pixels(shown, phase.side, partial(pools.vary, hardness=hardness(whole, total), generator=draw))

@@ -23,7 +23,8 @@ TEMPLATES = (
     "a photo of a {}, a type of vehicle.", "a photo of a {}, a type of tool.", "a photo of a {}, a type of building.",
     "a photo of {}.", "an image of a {}.", "a close-up of a {}.", "many {}.",
 )  # fmt: skip
-BARE_SHARE = 0.6
+BARE_SHARE = 0.75
+CONCEPT_SHARE = 0.3
 BATCH = 768
 PARTS = 4
 
@@ -54,17 +55,28 @@ class Prompts:
         tokenizer = SimpleTokenizer()
         self.begin, self.end = [tokenizer.sot_token_id], [tokenizer.eot_token_id]
         self.nouns = [tokenizer.encode(noun) for noun in nouns]
-        self.templates = [tuple(tokenizer.encode(part) for part in template.split("{}")) for template in TEMPLATES]
+        self.templates = [tuple(tokenizer.encode(part) for part in template.split("{}")) for template in templates]
 
     def row(self, noun: int, form: int | None) -> list[int]:
         """Put a noun into a template, or leave it bare (`form` None); token ids."""
         before, after = ([], []) if form is None else self.templates[form]
         return [*self.begin, *before, *self.nouns[noun], *after, *self.end]
 
-    def batch(self, seed: int, step: int) -> tuple[np.ndarray, list[list[int]]]:
-        """Draw the nouns (int [BATCH]) and prompts of one step, a pure function of seed and step; short ones first."""
+    def batch(self, seed: int, step: int, concepts: int) -> tuple[np.ndarray, list[list[int]]]:
+        """Draw the nouns and prompts of one step, a pure function of seed and step.
+
+        Args:
+            seed: the seed of the stage.
+            step: the step.
+            concepts: how many nouns at the end of the list are drawn more often.
+
+        Returns:
+            Noun numbers, int64 [BATCH], and their prompts as token ids; short prompts first.
+        """
         draw = np.random.Generator(np.random.Philox(key=[seed, step]))
-        chosen = draw.integers(len(self.nouns), size=BATCH)
+        often = draw.random(BATCH) < CONCEPT_SHARE
+        count = len(self.nouns)
+        chosen = np.where(often, count - 1 - draw.integers(concepts, size=BATCH), draw.integers(count, size=BATCH))
         forms = draw.integers(len(self.templates), size=BATCH)
         bare = draw.random(BATCH) < BARE_SHARE
         ids = [self.row(n, None if b else f) for n, f, b in zip(chosen, forms, bare, strict=True)]
@@ -77,11 +89,12 @@ def pad(rows: list[list[int]]) -> torch.Tensor:
     return torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
 
 
-def train_text(nouns: list[str], folder: Path, *, steps: int, seed: int, minutes: float) -> bool:
+def train_text(nouns: list[str], concepts: list[str], folder: Path, *, steps: int, seed: int, minutes: float) -> bool:
     """Run one slice of the text stage and keep a checkpoint.
 
     Args:
         nouns: what to learn.
+        concepts: names that images will be shown with, learned more often.
         folder: holds targets, checkpoint and log.
         steps: steps of the whole stage.
         seed: seed of weights and draws.
@@ -90,10 +103,11 @@ def train_text(nouns: list[str], folder: Path, *, steps: int, seed: int, minutes
     Returns:
         Whether the stage is complete.
     """
-    _, targets = noun_targets(nouns, folder)
+    space, targets = noun_targets(nouns, folder)
+    targets = np.concatenate([targets, space(sentence_embeddings(concepts))])
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)
-    model, prompts = build(), Prompts(nouns)
+    model, prompts = build(), Prompts([*nouns, *concepts])
     model.token_embedding.sparse = True  # only the rows in use move; the table is larger than the rest of the model
     tower = [p for n, p in model.named_parameters() if not n.startswith(("visual.", "token_embedding", "logit_scale"))]
     table = torch.optim.SparseAdam([model.token_embedding.weight], lr=1e-3, betas=(0.9, 0.99))
@@ -105,7 +119,7 @@ def train_text(nouns: list[str], folder: Path, *, steps: int, seed: int, minutes
         for optimizer in (table, rest):
             for group in optimizer.param_groups:
                 group["lr"] = rate
-        chosen, rows = prompts.batch(seed, step)
+        chosen, rows = prompts.batch(seed, step, len(concepts))
         for optimizer in (table, rest):
             optimizer.zero_grad()
         total = 0.0

@@ -138,7 +138,7 @@ def test_nothing_but_forward_is_called_in_training(encoder, train, cache, monkey
         return terms
 
     monkeypatch.setattr(Step, "forward", forward)
-    for name in ("encode_image", "encode_text_embeddings"):
+    for name in ("encode_image", "encode_text_embeddings", "encode_text_after_prefix"):
         encode = getattr(type(encoder), name)
 
         def spy(self, *arguments, encode=encode, name=name):

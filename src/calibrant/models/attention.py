@@ -170,6 +170,8 @@ def replace_attention(network: nn.Module) -> int:
 def attention_maps(module: nn.Module) -> Iterator[dict[str, Tensor]]:
     """Keep the attention weights of every forward pass made inside the block.
 
+    `encode_text_after_prefix` has no such weights, since its prompts are not whole; give whole prompts here.
+
     Args:
         module: a model or one of its towers.
 

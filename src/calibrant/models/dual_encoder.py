@@ -25,7 +25,8 @@ class DualEncoder(nn.Module, ABC):
         context_length: the longest prompt in tokens, start and end included.
         causal_text: whether a token sees only those before it.
         capabilities: what this make of model can do: ``"text_embeddings"`` (prompts given as embeddings),
-            ``"padding_cut"`` (prompts shorter than the context length), ``"attention_maps"`` (the weights
+            ``"padding_cut"`` (prompts shorter than the context length), ``"shared_prefix"`` (what prompts
+            begin with is encoded once, see `encode_text_after_prefix`), ``"attention_maps"`` (the weights
             inside the image tower, see `attention.attention_maps`).
         about: source, licence, limits, architecture, quick_gelu, pretrained tag; what JSON can hold.
     """
@@ -108,6 +109,22 @@ class DualEncoder(nn.Module, ABC):
 
         Raises:
             InputError: if the model lacks the capability ``"text_embeddings"``.
+        """
+
+    @abstractmethod
+    def encode_text_after_prefix(self, prefix: Tensor, embeddings: Tensor, ids: Tensor) -> Tensor:
+        """Encode prompts that begin with the same tokens; exact, and fast where the prefix is long.
+
+        Args:
+            prefix: [P, W], token embeddings of the beginning (start token included), without positions.
+            embeddings: [N, S, W], how each prompt goes on, without positions.
+            ids: int64 [N, S] of how it goes on; they tell where the text ends.
+
+        Returns:
+            float32 [N, D], rows of unit norm.
+
+        Raises:
+            InputError: if the model lacks the capability ``"shared_prefix"``.
         """
 
     @property

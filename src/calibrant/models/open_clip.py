@@ -14,6 +14,7 @@ from calibrant.models.attention import Attention, replace_attention
 from calibrant.models.dual_encoder import DualEncoder
 from calibrant.models.open_clip_text import TextTower, find_text_tower
 from calibrant.models.preprocessing import Preprocessing
+from calibrant.models.shared_prefix import can_share_prefix, encode_after_prefix
 from calibrant.models.text import pad_tokens, too_long
 
 
@@ -57,6 +58,8 @@ class OpenClipEncoder(DualEncoder):
             yield "text_embeddings"
             if self._text.ends_in_text and hasattr(self._tokenizer, "eot_token_id"):
                 yield "padding_cut"
+            if can_share_prefix(self._text):
+                yield "shared_prefix"
         if any(isinstance(module, Attention) for module in self.network.visual.modules()):
             yield "attention_maps"
 
@@ -92,6 +95,12 @@ class OpenClipEncoder(DualEncoder):
     @override
     def encode_text_embeddings(self, embeddings: Tensor, ids: Tensor) -> Tensor:
         return F.normalize(self._text_tower()(embeddings, ids).float(), dim=-1)
+
+    @override
+    def encode_text_after_prefix(self, prefix: Tensor, embeddings: Tensor, ids: Tensor) -> Tensor:
+        if "shared_prefix" not in self.capabilities:
+            raise InputError(f"the text tower of {self.name} cannot share a prefix; give it whole prompts")
+        return F.normalize(encode_after_prefix(self._text_tower(), prefix, embeddings, ids).float(), dim=-1)
 
     def _text_tower(self) -> TextTower:
         if self._text is None:

@@ -65,8 +65,12 @@ class TextTower:
         mask = self.home.attn_mask
         x = embeddings + self.home.positional_embedding[:length]
         mask = None if mask is None else mask[:length, :length]
-        # the final norm acts token by token, so only the token that is read needs it
-        features: Tensor = self.home.ln_final(self._read(x, mask, self.position(ids)))
+        return self.finish(self._read(x, mask, self.position(ids)))
+
+    def finish(self, tokens: Tensor) -> Tensor:
+        """Turn the tokens [N, W] at which the answers are read into features [N, D], not yet of unit norm."""
+        # the final norm acts token by token, so no other token needs it
+        features: Tensor = self.home.ln_final(tokens)
         last = self.home.text_projection
         if last is None:
             return features

@@ -85,11 +85,20 @@ class TextContext(Parameterization):
         context = self._contexts(names)
         if context.ndim == 3:
             context = context.repeat_interleave(torch.tensor(counts, device=context.device), dim=0)
-        embeddings = insert(self.encoder.embed_tokens(ids), ids, context, self._placeholder)
-        features = self.encoder.encode_text_embeddings(embeddings, ids)
+        features = self._encode(ids, context)
         if max(counts) == 1:
             return features
         return normalised(torch.stack([part.mean(dim=0) for part in torch.split(features, counts)]))
+
+    def _encode(self, ids: Tensor, context: Tensor) -> Tensor:
+        """Encode prompts [N, L] of placeholders and names, with the context in the place of the placeholders."""
+        if context.ndim == 3 or "shared_prefix" not in self.encoder.capabilities:
+            embeddings = insert(self.encoder.embed_tokens(ids), ids, context, self._placeholder)
+            return self.encoder.encode_text_embeddings(embeddings, ids)
+        end = first_placeholder(ids, self._placeholder) + len(context)
+        beginning, rest = ids[:1, :end], ids[:, end:]
+        prefix = insert(self.encoder.embed_tokens(beginning), beginning, context, self._placeholder)[0]
+        return self.encoder.encode_text_after_prefix(prefix, self.encoder.embed_tokens(rest), rest)
 
     def _contexts(self, names: Sequence[str]) -> Tensor:
         """[M, W] for all names, or [C, M, W] one for each."""
@@ -171,7 +180,17 @@ def insert(embeddings: Tensor, ids: Tensor, context: Tensor, placeholder: int) -
         >>> insert(torch.zeros(1, 5, 1), ids, torch.ones(2, 1), 7)[0, :, 0].tolist()
         [0.0, 1.0, 1.0, 0.0, 0.0]
     """
-    start = int((ids[0] == placeholder).nonzero()[0])
+    start = first_placeholder(ids, placeholder)
     end = start + context.shape[-2]
     context = context.expand(len(ids), *context.shape[-2:]).to(embeddings.dtype)
     return torch.cat([embeddings[:, :start], context, embeddings[:, end:]], dim=1)
+
+
+def first_placeholder(ids: Tensor, placeholder: int) -> int:
+    """Find where the context begins in prompts [N, L] that all have it at the same place.
+
+    Example:
+        >>> first_placeholder(torch.tensor([[1, 7, 7, 3, 2]]), 7)
+        1
+    """
+    return int((ids[0] == placeholder).nonzero()[0])

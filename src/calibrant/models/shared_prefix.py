@@ -1,0 +1,133 @@
+"""Prompts that begin alike, encoded together: what they share is computed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from calibrant.models.attention import Attention
+from calibrant.models.open_clip_text import TextTower
+
+
+@dataclass(frozen=True)
+class Row:
+    """How all tokens stand in one row: the prefix, then the suffixes, those of equal length side by side.
+
+    All but attention acts token by token and sees the row as a whole, so that nothing is padded.
+
+    Args:
+        prefix: P, the number of prefix tokens.
+        lengths: the different lengths of suffixes, rising.
+        counts: how many suffixes there are of each length.
+        causal: [L, L] with -inf where a token must not look, at least as large as prefix and suffixes.
+    """
+
+    prefix: int
+    lengths: list[int]
+    counts: list[int]
+    causal: Tensor
+
+    @property
+    def sizes(self) -> list[int]:
+        """The tokens of each group of equal length."""
+        return [length * count for length, count in zip(self.lengths, self.counts, strict=True)]
+
+
+def can_share_prefix(tower: TextTower) -> bool:
+    """Say whether `encode_after_prefix` gives what the tower itself gives.
+
+    Args:
+        tower: the text tower.
+
+    Returns:
+        True for a causal tower of open_clip's own blocks with our attention, read at the end of the text.
+    """
+    from open_clip.transformer import ResidualAttentionBlock
+
+    blocks = tower.home.transformer.resblocks
+    own = all(type(block) is ResidualAttentionBlock and isinstance(block.attn, Attention) for block in blocks)
+    return tower.ends_in_text and own
+
+
+def encode_after_prefix(tower: TextTower, prefix: Tensor, suffixes: Tensor, ids: Tensor) -> Tensor:
+    """Encode prompts that begin with the same tokens.
+
+    In a causal tower the prefix does not see what follows, so its keys and values are the same in every prompt.
+
+    Args:
+        tower: one that `can_share_prefix`.
+        prefix: [P, W], what all prompts begin with, without positions.
+        suffixes: [N, S, W], how each goes on, without positions.
+        ids: int64 [N, S] of the suffixes; they tell where the text ends.
+
+    Returns:
+        [N, D], not of unit norm.
+    """
+    lengths, order = (tower.position(ids) + 1).sort(stable=True)
+    different, counts = lengths.unique_consecutive(return_counts=True)
+    row = Row(len(prefix), different.tolist(), counts.tolist(), tower.home.attn_mask)
+    before, after = tower.home.positional_embedding[: row.prefix + ids.shape[1]].tensor_split([row.prefix])
+    kept = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+    x = torch.cat([prefix + before, (suffixes[order] + after)[kept]])
+    *blocks, last = tower.home.transformer.resblocks
+    for block in blocks:
+        x = _behind_attention(block, x, _attend(block.attn, block.ln_1(x), row))
+    ends = row.prefix + lengths.cumsum(0) - 1
+    tokens = _behind_attention(last, x[ends], _attend_at(ends, last.attn, last.ln_1(x), row))
+    return tower.finish(tokens)[order.argsort()]
+
+
+def _behind_attention(block: Any, x: Tensor, attended: Tensor) -> Tensor:
+    x = x + block.ls_1(attended)
+    y: Tensor = x + block.ls_2(block.mlp(block.ln_2(x)))
+    return y
+
+
+def _attend(attention: Attention, x: Tensor, row: Row) -> Tensor:
+    """Attend from every token of the row [T, W]."""
+    q, k, v = (part[0] for part in attention.projections(x[None]))  # [heads, T, W / heads]
+    prefix = F.scaled_dot_product_attention(*(part[:, : row.prefix] for part in (q, k, v)), is_causal=True)
+    mixed = torch.cat([prefix, _mix(q[:, row.prefix :], k, v, row, row.lengths)], dim=1)
+    projected: Tensor = attention.out_proj(mixed.transpose(0, 1).flatten(1))
+    return projected
+
+
+def _attend_at(ends: Tensor, attention: Attention, x: Tensor, row: Row) -> Tensor:
+    """Attend from the last token of every suffix, at `ends` [N] in the row [T, W]."""
+    q, k, v = (part[0] for part in attention.projections(x[None]))
+    mixed = _mix(q[:, ends], k, v, row, [1] * len(row.lengths))
+    projected: Tensor = attention.out_proj(mixed.transpose(0, 1).flatten(1))
+    return projected
+
+
+def _mix(q: Tensor, k: Tensor, v: Tensor, row: Row, asking: list[int]) -> Tensor:
+    """Softmax attention of suffix tokens over the whole prefix and, causally, their own suffix.
+
+    Args:
+        q: [heads, queries, d], from the last `asking` tokens of every suffix.
+        k: [heads, T, d] of the row.
+        v: [heads, T, d] of the row.
+        row: the layout.
+        asking: per group.
+
+    Returns:
+        [heads, queries, d].
+    """
+    q = q * q.shape[-1] ** -0.5
+    queries = q.split([count * ask for count, ask in zip(row.counts, asking, strict=True)], dim=1)
+    (k_prefix, *keys), (v_prefix, *values) = (part.split([row.prefix, *row.sizes], dim=1) for part in (k, v))
+    mixed = []
+    for q_own, k_own, v_own, count, length in zip(queries, keys, values, row.counts, row.lengths, strict=True):
+        q_each, k_each, v_each = (part.unflatten(1, (count, -1)) for part in (q_own, k_own, v_own))
+        visible = row.causal[length - q_each.shape[2] : length, :length].to(q.dtype)
+        # scores with the prefix are one product for the whole group: its keys need no copies
+        on_prefix = (q_own @ k_prefix.mT).unflatten(1, (count, -1))
+        scores = torch.cat([on_prefix, q_each @ k_each.mT + visible], dim=-1)
+        weights = scores.softmax(dim=-1).to(v.dtype)
+        of_prefix, of_own = weights.tensor_split([row.prefix], dim=-1)
+        mixed.append(of_prefix.flatten(1, 2) @ v_prefix + (of_own @ v_each).flatten(1, 2))
+    return torch.cat(mixed, dim=1)

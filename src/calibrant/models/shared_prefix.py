@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,8 +69,8 @@ def encode_after_prefix(tower: TextTower, prefix: Tensor, suffixes: Tensor, ids:
         [N, D], not of unit norm.
     """
     lengths, order = (tower.position(ids) + 1).sort(stable=True)
-    different, counts = lengths.unique_consecutive(return_counts=True)
-    row = Row(len(prefix), different.tolist(), counts.tolist(), tower.home.attn_mask)
+    groups = Counter(lengths.tolist())
+    row = Row(len(prefix), list(groups), list(groups.values()), tower.home.attn_mask)
     before, after = tower.home.positional_embedding[: row.prefix + ids.shape[1]].tensor_split([row.prefix])
     kept = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
     x = torch.cat([prefix + before, (suffixes[order] + after)[kept]])
@@ -90,7 +91,8 @@ def _behind_attention(block: Any, x: Tensor, attended: Tensor) -> Tensor:
 def _attend(attention: Attention, x: Tensor, row: Row) -> Tensor:
     """Attend from every token of the row [T, W]."""
     q, k, v = (part[0] for part in attention.projections(x[None]))  # [heads, T, W / heads]
-    prefix = F.scaled_dot_product_attention(*(part[:, : row.prefix] for part in (q, k, v)), is_causal=True)
+    before = slice(row.prefix)
+    prefix = F.scaled_dot_product_attention(q[:, before], k[:, before], v[:, before], is_causal=True)
     mixed = torch.cat([prefix, _mix(q[:, row.prefix :], k, v, row, row.lengths)], dim=1)
     projected: Tensor = attention.out_proj(mixed.transpose(0, 1).flatten(1))
     return projected
@@ -118,16 +120,21 @@ def _mix(q: Tensor, k: Tensor, v: Tensor, row: Row, asking: list[int]) -> Tensor
         [heads, queries, d].
     """
     q = q * q.shape[-1] ** -0.5
-    queries = q.split([count * ask for count, ask in zip(row.counts, asking, strict=True)], dim=1)
-    (k_prefix, *keys), (v_prefix, *values) = (part.split([row.prefix, *row.sizes], dim=1) for part in (k, v))
+    queries = torch.split(q, [count * ask for count, ask in zip(row.counts, asking, strict=True)], dim=1)
+    (k_prefix, *keys), (v_prefix, *values) = (torch.split(part, [row.prefix, *row.sizes], dim=1) for part in (k, v))
     mixed = []
     for q_own, k_own, v_own, count, length in zip(queries, keys, values, row.counts, row.lengths, strict=True):
-        q_each, k_each, v_each = (part.unflatten(1, (count, -1)) for part in (q_own, k_own, v_own))
+        q_each, k_each, v_each = (_each(part, count) for part in (q_own, k_own, v_own))
         visible = row.causal[length - q_each.shape[2] : length, :length].to(q.dtype)
         # scores with the prefix are one product for the whole group: its keys need no copies
-        on_prefix = (q_own @ k_prefix.mT).unflatten(1, (count, -1))
+        on_prefix = _each(q_own @ k_prefix.mT, count)
         scores = torch.cat([on_prefix, q_each @ k_each.mT + visible], dim=-1)
         weights = scores.softmax(dim=-1).to(v.dtype)
         of_prefix, of_own = weights.tensor_split([row.prefix], dim=-1)
         mixed.append(of_prefix.flatten(1, 2) @ v_prefix + (of_own @ v_each).flatten(1, 2))
     return torch.cat(mixed, dim=1)
+
+
+def _each(group: Tensor, count: int) -> Tensor:
+    """Tell the suffixes of a group apart: [heads, count x tokens, d] to [heads, count, tokens, d]."""
+    return group.view(len(group), count, -1, group.shape[-1])

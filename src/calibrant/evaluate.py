@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from calibrant.predictions import Predictions
     from calibrant.runs import Run
 
-SHOWN = ("accuracy", "ece", "ece_debiased", "nll", "brier", "mean_confidence")
+SHOWN = ("accuracy", "ece", "nll")  # what fits a terminal; JSON and files have all
 NONE = "none"
 INFINITE = "infinite, since at least one label has the probability 0; null in JSON"
 
@@ -130,36 +130,20 @@ def measure(
     return results
 
 
-def as_rows(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Arrange results for a table on the screen.
+def tables(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Sequence[Mapping[str, Any]], tuple[str, ...]]]:
+    """Arrange results for tables on the screen.
 
     Args:
         results: as `measure` gives them.
 
     Yields:
-        A title and rows: first all sets, then every subgrouping, worst first.
+        A title, rows and the keys that say what a row is about: first all sets, then every subgrouping, worst first.
     """
-    rows = [
-        {"data": one["data"], "split": one["split"], "calibrator": one["calibrator"], "n": one["n"]}
-        | _cells(one["measures"])
-        for one in results
-    ]
-    yield "With 95 % intervals", rows
+    yield "Measured", results, ("data", "split", "calibrator", "n")
     for one in results:
         if "groups" in one:
-            title = f"{one['data']} by {one['by']}, calibrator {one['calibrator']}, worst first"
-            yield (
-                title,
-                [
-                    {
-                        one["by"]: group["group"],
-                        "n": group["n"],
-                        **_cells(group["measures"]),
-                        "note": group["note"],
-                    }
-                    for group in one["groups"]
-                ],
-            )
+            title = f"{one['data']} by {one['by']}, calibrator {one['calibrator']}, worst first".strip()
+            yield title, one["groups"], ("group", "n", "note")
 
 
 def what_was_measured(results: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -202,21 +186,6 @@ def _noted(measures: Mapping[str, Any]) -> dict[str, Any]:
     if np.isfinite(measures["nll"]["value"]):
         return dict(measures)
     return {**measures, "nll": {**measures["nll"], "note": INFINITE}}
-
-
-def _cells(measures: Mapping[str, Any]) -> dict[str, str]:
-    return {name: with_interval(measures[name]) for name in SHOWN}
-
-
-def with_interval(measured: Mapping[str, Any]) -> str:
-    """Write a value with its interval.
-
-    Example:
-        >>> with_interval({"value": 0.8123, "low": 0.79, "high": 0.834})
-        '0.812 [0.790, 0.834]'
-    """
-    value = f"{measured['value']:.3f}"
-    return value if measured["low"] is None else f"{value} [{measured['low']:.3f}, {measured['high']:.3f}]"
 
 
 def _run(source: str | Path | Run) -> Run | None:

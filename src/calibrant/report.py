@@ -44,7 +44,7 @@ def report(runs: Sequence[str | Path | Run], to: str | Path | None = None, *, co
         raise InputError("name at least one run to report on")
     page = opened[0].report_file if to is None else Path(to)
     written = command or " ".join(["calibrant report", *(f"'{run.path}'" for run in opened), f"--to '{page}'"])
-    write_report([results(run, [written]) for run in opened], page)
+    write_report((results(run, [written]) for run in opened), page)
     return page
 
 

@@ -67,7 +67,7 @@ def test_the_terminal_table_fits_and_keeps_brackets(make_arguments: Arguments) -
     assert "[b]title" in text
     assert text.count("[bold]/test") == 1
     assert text.count("[red]A") == 4
-    assert text.count(f"{100 * found['accuracy']['value']:.1f}\u00a0%") == 4
+    assert text.count(f"{100 * found['accuracy']['value']:.1f} %") == 4
     assert f"{found['ece']['low']:.3f}–{found['ece']['high']:.3f}" in text
     assert f" {found['ece_noise_floor']['value']:.3f}" in text
     assert max(map(len, text.splitlines())) <= 80
@@ -76,7 +76,8 @@ def test_the_terminal_table_fits_and_keeps_brackets(make_arguments: Arguments) -
 def test_the_terminal_table_of_what_has_no_interval() -> None:
     measured = metrics.summary_with_intervals([[1.0, 0.0]], [1])
     text = printed(120, "one", [{"group": "a", "n": 1, "measures": measured}], ("group", "n"))
-    assert "∞ (no interval)" in text
+    assert "∞" in text
+    assert "no interval" in text
 
 
 def test_the_picture_for_the_readme(tmp_path: Path, make_arguments: Arguments) -> None:

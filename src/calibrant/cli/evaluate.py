@@ -38,10 +38,13 @@ def evaluate(
 
     Example: `calibrant evaluate logits.npz --json`, or `calibrant evaluate runs/pets --data folder:more-pets`
     """
+    from rich.console import Console
+
     from calibrant.cli import show
-    from calibrant.evaluate import as_rows, explain_columns, what_was_measured
+    from calibrant.evaluate import SHOWN, explain_columns, tables, what_was_measured
     from calibrant.evaluate import evaluate as measure
     from calibrant.image_options import data_options
+    from calibrant.reporting import measures_table
 
     result = measure(
         source,
@@ -67,6 +70,6 @@ def evaluate(
         return
     for line in what_was_measured(result["results"]):
         typer.echo(line)
-    for title, rows in as_rows(result["results"]):
-        show.as_table(rows, title=title)
+    for title, rows, about in tables(result["results"]):
+        Console().print(measures_table(title, rows, about, SHOWN))
     typer.echo(explain_columns(result["definitions"]))

@@ -44,10 +44,13 @@ def tune(
 
     Example: `calibrant tune ViT-B-32/laion2b_s34b_b79k folder:my-images --method coop --shots 16 --output runs/pets`
     """
+    from rich.console import Console
+
     from calibrant import tune as run_tuning
     from calibrant.cli import show
-    from calibrant.evaluate import as_rows
+    from calibrant.evaluate import SHOWN, tables
     from calibrant.image_options import data_options
+    from calibrant.reporting import measures_table
     from calibrant.tune import read_settings
 
     run = run_tuning(
@@ -81,6 +84,6 @@ def tune(
     if json:
         show.as_json({"run": run.path, "results": results})
         return
-    for title, rows in as_rows(results):
-        show.as_table(rows, title=title)
+    for title, rows, about in tables(results):
+        Console().print(measures_table(title, rows, about, SHOWN))
     typer.echo(f"The run is in {run.path}. Next: calibrant calibrate '{run.path}'; calibrant report '{run.path}'")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SHOWN = ("accuracy", "ece", "nll")
-INTERVAL = "In brackets: 95 % interval."
+INTERVAL = "Under each value: its 95 % interval."
 FLOOR = " Floor: the ECE that a perfectly calibrated model would show on as many images."
 
 
@@ -27,7 +27,7 @@ def measures_table(
         rows: what each line is about, and under ``measures`` what `calibrant.metrics.summary_with_intervals` gave,
             such as the results of `calibrant.evaluate.measure`.
         about: the keys of a row that say what it is about, such as ``("data", "method", "calibrator")``; what the
-            first repeats is written once.
+            first repeats is written once, what no row has is left out.
         measures: keys of the measures to show.
 
     Returns:
@@ -36,14 +36,22 @@ def measures_table(
     from rich import box
     from rich.table import Table
 
+    about = [key for key in about if any(row.get(key) not in (None, "") for row in rows)]
     caption = INTERVAL + (FLOOR if "ece" in measures else "")
-    table = Table(title=_text(title), title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE)
+    table = Table(
+        title=_text(title),
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+        box=box.SIMPLE,
+        pad_edge=False,
+    )
     for key in about:
         numeric = all(isinstance(row.get(key), int) for row in rows)
         table.add_column(_text(key.replace("_", " ")), justify="right" if numeric else "left", overflow="fold")
     chosen = [measure for measure in MEASURES if measure.key in measures]
     for measure in chosen:
-        table.add_column(measure.heading, justify="right")
+        table.add_column(measure.heading, justify="right", no_wrap=True)
         if measure.key == "ece":
             table.add_column("floor", justify="right", no_wrap=True)
     previous = None
@@ -66,8 +74,7 @@ def _cells(measured: Mapping[str, Any], chosen: Sequence[Measure]) -> list[str]:
     cells = []
     for measure in chosen:
         found = Estimate.of(measured[measure.key])
-        # a narrow terminal may break the line before the bracket, but not before the sign
-        cells.append(f"{number(found.value, measure.share)} ({ends(found, measure.share)})".replace(" %", "\u00a0%"))
+        cells.append(f"{number(found.value, measure.share)}\n{ends(found, measure.share)}")
         if measure.key == "ece":
             cells.append(number(measured["ece_noise_floor"]["value"], share=False))
     return cells

@@ -136,7 +136,7 @@ def test_resuming_names_everything_that_is_different(
     assert "another template (a photo of a {}., now an image of {}.)" in wording.stderr
     assert "another class list (sky, now heaven)" in wording.stderr or "choice of words" in wording.stderr
     seeds = calibrant(*words, "--data-seed", "2", "--train-seed", "3", "--set", "solver.learning_rate=0.5")
-    for what in ("data seed (1, now 2)", "training seed (1, now 3)", "solver.learning_rate (0.02, now 0.5)"):
+    for what in ("data seed (1, now 2)", "training seed (1, now 3)", "solver.learning_rate (0.002, now 0.5)"):
         assert f"another {what}" in seeds.stderr
     assert "another number of shots (5, now 4)" in calibrant(*words, "--shots", "4").stderr
     assert "another method (coop, now ft)" in calibrant(*words, "--method", "ft").stderr

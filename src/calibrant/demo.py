@@ -57,8 +57,8 @@ def _plan(shifted: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 FULL = Size(
     scenes=1000,
     overrides={
-        "ft": {"solver.steps": 60},
-        "flyp": {"solver.steps": 60},
+        "ft": {"solver.steps": 50},
+        "flyp": {"solver.steps": 50},
         "coop": {"solver.steps": 40},
     },
 )

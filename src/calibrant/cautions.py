@@ -33,6 +33,7 @@ def noted_warnings() -> Iterator[list[str]]:
 
     Example:
         >>> with warnings.catch_warnings(record=True), noted_warnings() as noted:
+        ...     warnings.simplefilter("always")
         ...     warnings.warn("mind the gap", CalibrantWarning)
         >>> noted
         ['mind the gap']

@@ -36,16 +36,21 @@ the tool does, not how the methods compare on photographs.
 def table(rows: list[dict[str, Any]]) -> str:
     """Write the rows of the demo as Markdown, the calibrators side by side."""
     lines = ["", "| images | method | accuracy | ECE as tuned | ECE, temperature scaled |", "|---|---|---|---|---|"]
-    for row in rows:
-        if row["images"] in SHOWN and row["calibrator"] == "none":
-            scaled = next(
-                other
-                for other in rows
-                if other["calibrator"] == "temperature" and all(other[key] == row[key] for key in ("images", "method"))
-            )
-            cells = (f"`{row['images']}`", row["method"], row["accuracy"], row["ece"], scaled["ece"])
+    found = {(row["images"], row["method"], row["calibrator"]): row["measures"] for row in rows}
+    for (images, method, calibrator), measures in found.items():
+        if images in SHOWN and calibrator == "none":
+            scaled = found[images, method, "temperature"]
+            cells = (f"`{images}`", method, _share(measures["accuracy"]), _ece(measures["ece"]), _ece(scaled["ece"]))
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _share(estimate: dict[str, float]) -> str:
+    return f"{estimate['value']:.1%} ({estimate['low']:.1%} to {estimate['high']:.1%})"
+
+
+def _ece(estimate: dict[str, float]) -> str:
+    return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
 
 
 def picture(run: Run) -> None:

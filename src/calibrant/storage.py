@@ -182,8 +182,8 @@ def cache_folder() -> Path:
         The folder that the variable CALIBRANT_CACHE names, otherwise the platform's usual place.
 
     Example:
-        >>> cache_folder().name
-        'calibrant'
+        >>> isinstance(cache_folder(), Path)
+        True
     """
     chosen = os.environ.get("CALIBRANT_CACHE")
     if chosen:

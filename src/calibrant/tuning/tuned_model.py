@@ -22,6 +22,9 @@ from calibrant.tuning.settings import Settings
 from calibrant.tuning.task import Task
 from calibrant.tuning.tensors import read_tensors, write_tensors
 
+REMEMBERED = 4
+"""Class lists whose text features are kept: current and tuned classes, and two more."""
+
 
 class Answers:
     """A model that only answers: no gradients, float32, on the device of its weights.
@@ -32,7 +35,7 @@ class Answers:
 
     def __init__(self, parameterization: Parameterization) -> None:
         self.parameterization = parameterization.eval()
-        self._remembered: tuple[Any, Tensor] | None = None
+        self._remembered: dict[tuple[str, ...], tuple[Any, Tensor]] = {}
 
     @property
     def encoder(self) -> DualEncoder:
@@ -71,6 +74,8 @@ class Answers:
         Raises:
             InputError: if a prompt is too long, naming it.
         """
+        if templates is None:
+            return self._text_features(names).clone()
         return self.parameterization.text_features(names, templates)
 
     @torch.no_grad()
@@ -89,12 +94,14 @@ class Answers:
         return self.parameterization.logits(features, list(names), self._text_features)
 
     def _text_features(self, names: Sequence[str]) -> Tensor:
-        """The text features of a class list, remembered for the next batch as long as no weight changes."""
+        """The text features of the last few class lists, remembered as long as no weight changes."""
         versions = tuple(tensor._version for tensor in self.parameterization.trainables().values())
-        key = (tuple(names), versions, self.encoder.log_logit_scale.device)
-        if self._remembered is None or self._remembered[0] != key:
-            self._remembered = (key, self.parameterization.text_features(names))
-        return self._remembered[1]
+        made_of, key = (versions, self.encoder.log_logit_scale.device), tuple(names)
+        if key not in self._remembered or self._remembered[key][0] != made_of:
+            if len(self._remembered) >= REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]
+            self._remembered[key] = (made_of, self.parameterization.text_features(names))
+        return self._remembered[key][1]
 
     def _placed(self, values: Tensor | np.ndarray[Any, Any]) -> Tensor:
         tensor = torch.from_numpy(np.asarray(values)) if not isinstance(values, Tensor) else values

@@ -24,7 +24,7 @@ README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "assets" / "reliability.svg"
 SHOWN = ("emoji", "emoji/rendition", "emoji/sketch", "emoji/hard", "emoji/base", "emoji/new")
 MARKS = re.compile(r"(<!-- demo-table -->\n).*(<!-- /demo-table -->)", re.DOTALL)
-PICTURED = "ft-emoji"
+PICTURED = "flyp-emoji-base"
 NOTE = """
 Accuracy and ECE (15 bins of equal width) on {scenes} scenes a set, with 95 % intervals by drawing; `emoji/base` and
 `emoji/new` are of runs tuned on the base classes only. Written by `calibrant demo --json > build/demo.json` and

@@ -57,17 +57,17 @@ def _plan(shifted: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 FULL = Size(
     scenes=1000,
     overrides={
-        "ft": {"solver.steps": 25},
-        "flyp": {"solver.steps": 25},
-        "coop": {"solver.steps": 20},
+        "ft": {"solver.steps": 50},
+        "flyp": {"solver.steps": 50},
+        "coop": {"solver.steps": 40},
     },
 )
 QUICK = Size(
     scenes=200,
     overrides={
-        "ft": {"solver.steps": 5},
-        "flyp": {"solver.steps": 5},
-        "coop": {"solver.steps": 5},
+        "ft": {"solver.steps": 10},
+        "flyp": {"solver.steps": 10},
+        "coop": {"solver.steps": 10},
     },
     plan=_plan(("sketch",)),
     watched=20,

@@ -54,7 +54,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest -q -m "$$marks" $(PYTEST)
 
 test-core: .venv-core/installed
-	@.venv-core/bin/python -m pytest -q $(CORE_TESTS) $(CORE_SOURCES)
+	@.venv-core/bin/python -m pytest -q -m "not browser" $(CORE_TESTS) $(CORE_SOURCES)
 
 test-oldest: .venv-oldest/installed
 	@.venv-oldest/bin/python -m pytest -q $(PYTEST)
@@ -98,7 +98,7 @@ clean:
 
 .venv-core/installed: pyproject.toml constraints.txt
 	@$(FIND_PYTHON); [ -x .venv-core/bin/python ] || "$$found" -m venv --clear .venv-core
-	@.venv-core/bin/python $(PIP) -c constraints.txt -e . pytest hypothesis hatchling
+	@.venv-core/bin/python $(PIP) -c constraints.txt -e '.[parquet]' pytest hypothesis hatchling
 	@touch $@
 
 .venv-oldest/installed: pyproject.toml constraints-oldest.txt

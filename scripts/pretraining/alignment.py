@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from .image_stage import pixels
 from .pool import Pool
+from .scene_batches import as_images
 
 SCENES, CHUNK, HARDNESS = 20_480, 128, 0.5
 STEPS, BATCH, RATE, DECAY = 600, 1024, 5e-4, 1e-2
@@ -33,7 +34,7 @@ def pooled_features(visual: nn.Module, pool: Pool, side: int, seed: int) -> tupl
         for step in range(SCENES // CHUNK):
             scenes, drawing = pool.scenes(seed, step, CHUNK, HARDNESS)
             with torch.autocast("cpu", torch.bfloat16):
-                features.append(visual(pixels(scenes, side)).float())
+                features.append(visual(pixels(as_images(scenes), side)).float())
             concepts.append(torch.from_numpy(pool.concept[drawing]))
     finally:
         visual.proj = projection

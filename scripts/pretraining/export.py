@@ -13,9 +13,10 @@ from calibrant.calibration import TemperatureScaling
 from calibrant.storage import atomic_write
 
 from .alignment import align
-from .image_stage import PHASES, pixels, resize_positions, validation_scenes
+from .image_stage import PHASES, pixels, resize_positions
 from .model import CONFIG, build
 from .pool import Pool
+from .scene_batches import as_images, validation_scenes
 from .text_features import class_texts, tower
 from .text_space import COMMON
 
@@ -52,7 +53,7 @@ def export(pool: Pool, folder: Path) -> float:
     images, labels, classes = validation_scenes(3000)
     with torch.inference_mode():
         parts = np.array_split(images, 20)
-        features = normalize(torch.cat([model.visual(pixels(part, side)) for part in parts]), dim=1)
+        features = normalize(torch.cat([model.visual(pixels(as_images(part), side)) for part in parts]), dim=1)
         cosines = (features @ class_texts(model, classes).T).numpy()
     scale = 1 / TemperatureScaling().fit(cosines, labels).temperature_
     state["logit_scale"] = torch.tensor(np.log(scale))

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file
 from torch import nn
-from torch.nn.functional import cross_entropy, interpolate, normalize
-
-from calibrant.data.emoji.backgrounds import FAMILIES
-from calibrant.data.emoji.drawings import TRAINING_STYLES, concepts, embedded, split_of_styles
-from calibrant.data.emoji.draws import Draws
-from calibrant.data.emoji.scenes import Look, render
+from torch.nn.functional import cross_entropy, interpolate, kl_div, log_softmax, normalize
 
 from . import pool as pools
 from .checkpoint import load_checkpoint, save_checkpoint
-from .drawing_features import COMPONENTS, drawing_features
 from .model import build
-from .text_space import EMBED_DIM, TextSpace, sentence_embeddings
+from .scene_batches import BATCH, ahead, as_images, concept_targets, hardness, optimizer_step, validation_scenes
+from .teacher_stage import POOLED, Teacher
 
-T = TypeVar("T")
-BATCH = 128
 SIGHT_WEIGHT = 4.0
-HARDEST = 0.65
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])[:, None, None]
 STD = torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]
 
@@ -49,32 +36,14 @@ class Phase:
     steps: int
 
 
-PHASES = (Phase(32, 4400), Phase(48, 900), Phase(64, 300))
+PHASES = (Phase(32, 4400), Phase(48, 3000), Phase(64, 2500))
 
 
-@dataclass(frozen=True)
-class Targets:
-    """What the image tower should say of each drawing.
-
-    Args:
-        texts: the concept names in the space of `tiny`, float [C, EMBED_DIM].
-        concept: drawing to concept, int64 [K].
-        sights: what an ImageNet network sees in each drawing, float [K, COMPONENTS].
-    """
-
-    texts: torch.Tensor
-    concept: torch.Tensor
-    sights: torch.Tensor
-
-
-def pixels(images: np.ndarray, side: int, vary: Callable[[torch.Tensor], torch.Tensor] | None = None) -> torch.Tensor:
-    """Turn scenes, uint8 [N, 64, 64, 3], into normalised input, float [N, 3, side, side], varied on the way."""
-    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-    if side < x.shape[-1]:
-        x = interpolate(x, size=(side, side), mode="bilinear", antialias=True)
-    if vary is not None:
-        x = vary(x)
-    return (x - MEAN) / STD
+def pixels(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Turn images, float [N, 3, 64, 64] in 0..1, into normalised input, float [N, 3, side, side]."""
+    if side < images.shape[-1]:
+        images = interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+    return (images - MEAN) / STD
 
 
 def resize_positions(model: nn.Module, side: int) -> None:
@@ -91,63 +60,93 @@ def resize_positions(model: nn.Module, side: int) -> None:
     visual.grid_size, visual.image_size = (grid, grid), (side, side)
 
 
-def validation_scenes(number: int = 1500) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Render scenes of the drawings that are kept for validation: images, labels and the class names."""
-    classes = [concept.name for concept in concepts() if concept.role == "class"]
-    drawings = embedded()
-    kept = np.array(
-        [
-            drawings.of(split_of_styles(name, drawings.styles_of(name, TRAINING_STYLES))["validation"][0], name)
-            for name in classes
-        ]
-    )
-    draws = Draws("pre-training validation", np.arange(number), 0)
-    labels, other = draws("label", len(classes)), kept[draws("distractor drawing", len(classes))]
-    made = render(drawings.pixels, kept[labels], other, draws("family", len(FAMILIES)), Look(), draws)
-    return made.images, labels, classes
+def cut_and_paste(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Paste a rectangle of another scene into each scene of the second half of a batch.
+
+    What such a picture shows has no name, but the teacher's answer to it is as good a lesson as any.
+
+    Args:
+        images: float [N, 3, H, W].
+        generator: the draws of this step.
+
+    Returns:
+        float [N, 3, H, W].
+    """
+    side, out = images.shape[-1], images.clone()
+    corners = torch.randint(0, side, (len(images), 4), generator=generator).tolist()
+    for i in range(len(images) // 2, len(images)):
+        top, bottom, left, right = *sorted(corners[i][:2]), *sorted(corners[i][2:])
+        out[i, :, top:bottom, left:right] = images[i - len(images) // 2, :, top:bottom, left:right]
+    return out
 
 
-def concept_targets(names: list[str], folder: Path) -> torch.Tensor:
-    """Place concept names in the space of `tiny` with the sentence encoder, float [C, EMBED_DIM]."""
-    stored = load_file(folder / "text-space.safetensors")
-    return torch.from_numpy(TextSpace(stored["mean"], stored["basis"])(sentence_embeddings(names)))
-
-
-def decay_groups(model: nn.Module) -> list[dict[str, object]]:
+def decay_groups(model: nn.Module, peak: float) -> list[dict[str, Any]]:
     """Matrices decay, vectors do not."""
     trained = [p for n, p in model.named_parameters() if n.startswith(("visual.", "sight."))]
     return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": 0.05},
-        {"params": [*(p for p in trained if p.ndim <= 1), model.logit_scale], "weight_decay": 0.0},
+        {"params": [p for p in trained if p.ndim > 1], "peak": peak, "weight_decay": 0.05},
+        {"params": [*(p for p in trained if p.ndim <= 1), model.logit_scale], "peak": peak, "weight_decay": 0.0},
     ]
 
 
-def loss_terms(model: nn.Module, images: torch.Tensor, drawing: torch.Tensor, to: Targets) -> dict[str, torch.Tensor]:
-    """Cross-entropy over all concept texts, and the distance to what the ImageNet network sees.
+@dataclass(frozen=True)
+class Lesson:
+    """What a batch teaches.
+
+    Args:
+        texts: the texts of all concepts in the space of `tiny`, float [C, EMBED_DIM].
+        concept: what the first half of the scenes shows, int64 [N / 2].
+        chances: the teacher's softmax over the concepts, float [N, C].
+        sights: the teacher's standardised features, unit norm, float [N, POOLED].
+    """
+
+    texts: torch.Tensor
+    concept: torch.Tensor
+    chances: torch.Tensor
+    sights: torch.Tensor
+
+
+class Classroom:
+    """The teacher with the scale of its features, measured on scenes."""
+
+    def __init__(self, folder: Path, pool: pools.Pool, texts: torch.Tensor, seed: int, scenes: int = 2560) -> None:
+        self.teacher, self.texts = Teacher.load(folder), texts
+        with torch.inference_mode():
+            shown = [pool.scenes(seed + 2, step, BATCH, 0.5)[0] for step in range(scenes // BATCH)]
+            seen = torch.cat([self.teacher(as_images(part))[0] for part in shown])
+        self.mean, self.spread = seen.mean(0), seen.std(0) + 1e-6
+
+    def lesson(self, images: torch.Tensor, concept: torch.Tensor) -> Lesson:
+        """Ask the teacher about images, float [N, 3, 64, 64]; `concept` int64 [N] names what they show."""
+        with torch.no_grad():
+            pooled, embedding = self.teacher(images)
+            chances = self.teacher.logits(embedding, self.texts).softmax(1)
+            sights = normalize((pooled - self.mean) / self.spread, dim=1)
+        return Lesson(self.texts, concept[: len(concept) // 2], chances, sights)
+
+
+def loss_terms(model: nn.Module, images: torch.Tensor, lesson: Lesson) -> dict[str, torch.Tensor]:
+    """Compare the image tower with the names of the scenes, the teacher's answers and the teacher's features.
 
     Args:
         model: `tiny` with the head ``sight``.
-        images: float [N, 3, side, side].
-        drawing: what they show, int64 [N].
-        to: the targets.
+        images: float [N, 3, side, side]; the first half are whole scenes.
+        lesson: the targets.
 
     Returns:
-        The terms ``names`` and ``sight``.
+        The terms ``names``, ``teacher`` and ``sight``.
     """
+    visual = model.visual
     with torch.autocast("cpu", torch.bfloat16):
-        features = model.visual(images)
-    features = features.float()
-    logits = model.logit_scale.exp().clamp(max=100) * normalize(features, dim=1) @ to.texts.T
-    sight = normalize(model.sight(features), dim=1)
+        pooled, _ = visual._pool(visual.transformer(visual._embeds(images)))
+        features, sight = pooled @ visual.proj, model.sight(pooled)
+    logits = model.logit_scale.exp().clamp(max=100) * normalize(features.float(), dim=1) @ lesson.texts.T
+    half = len(lesson.concept)
     return {
-        "names": cross_entropy(logits, to.concept[drawing], label_smoothing=0.02),
-        "sight": SIGHT_WEIGHT * (1 - (sight * to.sights[drawing]).sum(1).mean()),
+        "names": cross_entropy(logits[:half], lesson.concept, label_smoothing=0.02),
+        "teacher": kl_div(log_softmax(logits, dim=1), lesson.chances, reduction="batchmean"),
+        "sight": SIGHT_WEIGHT * (1 - (normalize(sight.float(), dim=1) * lesson.sights).sum(1).mean()),
     }
-
-
-def hardness(step: int, total: int) -> float:
-    """The first quarter is easy: large drawings in the middle of quiet scenes. The last third is like the benchmark."""
-    return HARDEST * min(1.0, max(0.0, (step / total - 1 / 4) / (5 / 12)))
 
 
 def learning_rate(in_phase: int, step: int, total: int) -> float:
@@ -155,21 +154,12 @@ def learning_rate(in_phase: int, step: int, total: int) -> float:
     return float(min(1.0, (in_phase + 1) / 100) * max(0.02, 0.5 + 0.5 * np.cos(np.pi * step / total)))
 
 
-def ahead(make: Callable[[int], T], start: int) -> Iterator[T]:
-    """Yield make(start), make(start + 1), ..., each made in a thread while the last one is used."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(make, start)
-        for step in count(start + 1):
-            ready, waiting = waiting.result(), pool.submit(make, step)
-            yield ready
-
-
 def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, peak: float = 1e-3) -> bool:
     """Run one slice of the image stage and keep a checkpoint.
 
     Args:
         pool_file: the drawings.
-        folder: holds the text space, checkpoints and what is made on the way.
+        folder: holds the text space, the teacher and the checkpoints.
         seed: seed of weights and draws.
         minutes: length of this slice.
         peak: highest learning rate.
@@ -180,29 +170,28 @@ def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, pe
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)
     pool, model = pools.Pool(pool_file), build()
-    model.sight = nn.Linear(EMBED_DIM, COMPONENTS)
+    model.sight = nn.Linear(model.visual.proj.shape[0], POOLED)
     with torch.no_grad():
         model.logit_scale.fill_(np.log(25.0))
     images, labels, classes = validation_scenes()
     class_texts = concept_targets(classes, folder)
-    sights = drawing_features(pool.pixels, folder / "drawing-features.safetensors")
-    to = Targets(concept_targets(pool.concepts, folder), torch.from_numpy(pool.concept), sights)
+    classroom = Classroom(folder, pool, concept_targets(pool.concepts, folder), seed)
+    concept = torch.from_numpy(pool.concept)
     total, done, began = sum(phase.steps for phase in PHASES), 0, time.monotonic()
     print(f"{len(pool.concept)} drawings of {len(pool.concepts)} concepts", flush=True)
     for phase in PHASES:
         resize_positions(model, phase.side)
-        optimizer = torch.optim.AdamW(decay_groups(model), lr=0.0, betas=(0.9, 0.98))
+        optimizer = torch.optim.AdamW(decay_groups(model, peak), lr=0.0, betas=(0.9, 0.98))
         path = folder / f"image-{phase.side}"
         start = load_checkpoint(path, model, [optimizer])
         scenes = ahead(lambda s: pool.scenes(seed, s, BATCH, hardness(s, total)), done + start)
         for step in range(start, phase.steps):
             whole = done + step
-            rate = peak * learning_rate(step, whole, total)
             shown, drawing = next(scenes)
             draw = torch.Generator().manual_seed(seed + whole)
-            batch = pixels(shown, phase.side, partial(pools.vary, hardness=hardness(whole, total), generator=draw))
-            terms = loss_terms(model, batch, torch.from_numpy(drawing), to)
-            _update(optimizer, terms["names"] + terms["sight"], rate)
+            batch = cut_and_paste(pools.vary(as_images(shown), hardness(whole, total), draw), draw)
+            terms = loss_terms(model, pixels(batch, phase.side), classroom.lesson(batch, concept[drawing]))
+            optimizer_step(optimizer, torch.stack([*terms.values()]).sum(), learning_rate(step, whole, total))
             spent = (time.monotonic() - began) / 60
             if step % 25 == 0:
                 said = ", ".join(f"{name} {term.item():.3f}" for name, term in terms.items())
@@ -218,20 +207,12 @@ def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, pe
     return True
 
 
-def _update(optimizer: torch.optim.Optimizer, loss: torch.Tensor, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.zero_grad()
-    loss.backward()
-    nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
-    optimizer.step()
-
-
 @torch.inference_mode()
 def accuracy(model: nn.Module, images: np.ndarray, labels: np.ndarray, texts: torch.Tensor, side: int) -> float:
     """Zero-shot top-1 accuracy of the image tower with given class texts."""
     model.eval()
     with torch.autocast("cpu", torch.bfloat16):
-        features = torch.cat([model.visual(pixels(part, side)).float() for part in np.array_split(images, 6)])
+        parts = [pixels(as_images(part), side) for part in np.array_split(images, 6)]
+        features = torch.cat([model.visual(part).float() for part in parts])
     model.train()
     return float(((features @ texts.T).argmax(1).numpy() == labels).mean())

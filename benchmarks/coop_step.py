@@ -113,7 +113,7 @@ class OurCoOp:
         from calibrant.tuning.solvers.steps import StepsSettings
 
         self.model = model
-        self.step_module = Step(model.parameterization, OBJECTIVES.build("cross_entropy", {}), {})
+        self.step_module = Step(model.parameterization, OBJECTIVES.build("cross_entropy", {}), {}, model.zero_shot)
         solver = {k: v for k, v in model.recipe.stages[0].solver.items() if k != "name"}
         self.optimizer = make_optimizer(model.parameterization.trainables(), StepsSettings.model_validate(solver))
 

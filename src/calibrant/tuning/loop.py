@@ -22,6 +22,7 @@ from calibrant.tuning.parameterizations.base import Parameterization
 from calibrant.tuning.regularizers.base import Regularizer
 from calibrant.tuning.solvers.base import Work
 from calibrant.tuning.solvers.steps import StepsSettings
+from calibrant.tuning.tuned_model import Answers
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -34,17 +35,25 @@ class Step(nn.Module):
         model: what is tuned.
         objective: the main loss.
         regularizers: extra terms by name.
+        zero_shot: the model before tuning.
     """
 
-    def __init__(self, model: Parameterization, objective: Objective, regularizers: Mapping[str, Regularizer]) -> None:
+    def __init__(
+        self,
+        model: Parameterization,
+        objective: Objective,
+        regularizers: Mapping[str, Regularizer],
+        zero_shot: Answers,
+    ) -> None:
         super().__init__()
         self.model = model
         self.objective = objective
         self.regularizers = dict(regularizers)
+        self.zero_shot = zero_shot
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Give the weighted loss terms by name; their sum is what is minimised."""
-        outputs = Outputs(self.model, batch)
+        outputs = Outputs(self.model, batch, self.zero_shot)
         terms = {self.objective.name: self.objective.loss(outputs)}
         for name, regularizer in self.regularizers.items():
             term = regularizer.loss(outputs)
@@ -68,7 +77,7 @@ def run(work: Work, settings: StepsSettings) -> None:
     total = settings.total(len(work.train))
     accelerator = _accelerator(settings.precision)
     trainables = work.model.parameterization.trainables()
-    step_module = Step(work.model.parameterization, work.objective, work.regularizers)
+    step_module = Step(work.model.parameterization, work.objective, work.regularizers, work.model.zero_shot)
     step_module, optimizer = accelerator.prepare(step_module, make_optimizer(trainables, settings))
     batches = _batches(work, settings)
     start = _resume(work, optimizer, accelerator)

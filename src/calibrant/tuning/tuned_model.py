@@ -35,7 +35,7 @@ class Answers:
 
     def __init__(self, parameterization: Parameterization) -> None:
         self.parameterization = parameterization.eval()
-        self._remembered: dict[tuple[str, ...], tuple[Any, Tensor]] = {}
+        self._remembered: dict[tuple[tuple[str, ...], ...], tuple[Any, Tensor]] = {}
 
     @property
     def encoder(self) -> DualEncoder:
@@ -74,9 +74,7 @@ class Answers:
         Raises:
             InputError: if a prompt is too long, naming it.
         """
-        if templates is None:
-            return self._text_features(names).clone()
-        return self.parameterization.text_features(names, templates)
+        return self._text_features(names, templates).clone()
 
     @torch.no_grad()
     def logits(self, pixels_or_features: Tensor | np.ndarray[Any, Any], names: Sequence[str]) -> Tensor:
@@ -91,17 +89,21 @@ class Answers:
         """
         given = self._placed(pixels_or_features)
         features = given if given.ndim == 2 else self.parameterization.image_features(given)
-        return self.parameterization.logits(features, list(names), self._text_features)
+        remembered = None if self.parameterization.image_conditioned else self._text_features
+        return self.parameterization.logits(features, list(names), remembered)
 
-    def _text_features(self, names: Sequence[str]) -> Tensor:
+    def _text_features(self, names: Sequence[str], templates: Sequence[str] | None = None) -> Tensor:
         """The text features of the last few class lists, remembered as long as no weight changes."""
         versions = tuple(tensor._version for tensor in self.parameterization.trainables().values())
-        made_of, key = (versions, self.encoder.log_logit_scale.device), tuple(names)
-        if key not in self._remembered or self._remembered[key][0] != made_of:
+        made_of, key = (versions, self.encoder.log_logit_scale.device), (tuple(names), tuple(templates or ()))
+        known = self._remembered.pop(key, None)
+        if known is None or known[0] != made_of:
             if len(self._remembered) >= REMEMBERED:
                 del self._remembered[next(iter(self._remembered))]
-            self._remembered[key] = (made_of, self.parameterization.text_features(names))
-        return self._remembered[key][1]
+            known = (made_of, self.parameterization.text_features(names, templates))
+        # at the end, so that lists which are asked for again and again stay
+        self._remembered[key] = known
+        return known[1]
 
     def _placed(self, values: Tensor | np.ndarray[Any, Any]) -> Tensor:
         tensor = torch.from_numpy(np.asarray(values)) if not isinstance(values, Tensor) else values

@@ -24,8 +24,8 @@ class Parameterization(nn.Module, Component):
     """A dual encoder with something trainable in or around it. By itself it is the zero-shot model.
 
     A subclass makes its tensors in the constructor, names them in `trainables`, and overrides whichever of
-    `adapt`, `text_features` and `logits` they change. It never changes a tensor of the given encoder:
-    where it trains a tower, it does so in a copy (see `with_own`).
+    `adapt`, `text_features`, `text_features_for` and `logits` they change. It never changes a tensor of the given
+    encoder: where it trains a tower, it does so in a copy (see `with_own`).
 
     Args:
         settings: checked settings.
@@ -36,9 +36,12 @@ class Parameterization(nn.Module, Component):
     Attributes:
         trains_image_tower: if not, image features may be computed once and kept.
         text_side: ``"tuned"`` or ``"zero-shot"``: what answers for names outside the tuned class list.
+        image_conditioned: whether the text features of a class differ from image to image, so that they cannot
+            be remembered; then `text_features_for` gives [N, C, D].
     """
 
     trains_image_tower: bool = False
+    image_conditioned: bool = False
     text_side: str = "zero-shot"
 
     def __init__(self, settings: checked.Settings, encoder: DualEncoder, task: Task, draw: np.random.Generator) -> None:
@@ -92,18 +95,31 @@ class Parameterization(nn.Module, Component):
         """
         return text_classifier(self.encoder, names, templates or self.task.templates, self.task.words)
 
+    def text_features_for(self, names: Sequence[str], image_features: Tensor) -> Tensor:
+        """Encode classes as they are compared with these images; the same for all images by default.
+
+        Args:
+            names: C class names.
+            image_features: float32 [N, D], as `image_features` gives them.
+
+        Returns:
+            float32 [C, D], or [N, C, D] where `image_conditioned`; unit norm along D.
+        """
+        return self.text_features(names)
+
     def logits(self, image_features: Tensor, names: Sequence[str], text_features: TextFeatures | None = None) -> Tensor:
         """Compare images with classes.
 
         Args:
             image_features: float32 [N, D], as `image_features` gives them.
             names: C class names.
-            text_features: stands in for `text_features` where the caller remembers its answers.
+            text_features: stands in for `text_features_for` these images where the caller remembers its answers.
 
         Returns:
             float32 [N, C].
         """
-        return cosine_logits(image_features, (text_features or self.text_features)(names), self.encoder)
+        text = self.text_features_for(names, image_features) if text_features is None else text_features(names)
+        return cosine_logits(image_features, text, self.encoder)
 
 
 def cosine_logits(image_features: Tensor, text_features: Tensor, encoder: DualEncoder) -> Tensor:
@@ -111,14 +127,16 @@ def cosine_logits(image_features: Tensor, text_features: Tensor, encoder: DualEn
 
     Args:
         image_features: [N, D], rows of unit norm.
-        text_features: [C, D], rows of unit norm.
+        text_features: [C, D], or [N, C, D] where each image has its own; unit norm along D.
         encoder: has the scale and, perhaps, the bias.
 
     Returns:
         float32 [N, C].
     """
     with torch.autocast(image_features.device.type, enabled=False):
-        logits = encoder.logit_scale.float() * (image_features.float() @ text_features.float().T)
+        images, texts = image_features.float(), text_features.float()
+        cosines = images @ texts.T if texts.ndim == 2 else torch.einsum("nd,ncd->nc", images, texts)
+        logits = encoder.logit_scale.float() * cosines
         bias = encoder.logit_bias
         return logits if bias is None else logits + bias.float()
 

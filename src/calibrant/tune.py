@@ -128,6 +128,28 @@ def default_output(data: str, method: str) -> Path:
     return Path("runs") / f"{stem}-{number}"
 
 
+def profile_for(method: str, model: str) -> str:
+    """Choose the settings of a recipe by the model.
+
+    Args:
+        method: the recipe.
+        model: name of the model.
+
+    Returns:
+        ``"tiny"`` for the packaged model, where the recipe has that profile, else ``"published"``.
+
+    Raises:
+        InputError: if there is no such recipe.
+
+    Example:
+        >>> profile_for("coop", "tiny"), profile_for("coop", "ViT-B-16")
+        ('tiny', 'published')
+    """
+    from calibrant.tuning.recipe import profiles_of
+
+    return "tiny" if model == "tiny" and "tiny" in profiles_of(method) else "published"
+
+
 def read_settings(lines: list[str]) -> dict[str, Any]:
     """Read ``KEY=VALUE`` settings.
 
@@ -162,13 +184,9 @@ def _seed(own: int | None, both: int | None) -> int:
 
 
 def _recipe(method: str, overrides: Mapping[str, Any] | None, profile: str | None, model: str) -> Recipe:
-    from calibrant.tuning.recipe import list_recipes, load_recipe
+    from calibrant.tuning.recipe import load_recipe
 
-    if profile is None:
-        base = method.partition("+")[0]
-        profiles: list[str] = next((row["profiles"] for row in list_recipes() if row["name"] == base), [])
-        profile = "tiny" if model == "tiny" and "tiny" in profiles else "published"
-    return load_recipe(method, dict(overrides or {}), profile)
+    return load_recipe(method, dict(overrides or {}), profile or profile_for(method, model))
 
 
 def _record(

@@ -9,7 +9,7 @@ import pytest
 
 from calibrant.errors import InputError
 from calibrant.tuning.components import AVERAGINGS, OBJECTIVES, PARAMETERIZATIONS, REGULARIZERS, SOLVERS
-from calibrant.tuning.recipe import Recipe, list_recipes, load_recipe
+from calibrant.tuning.recipe import Recipe, list_recipes, load_recipe, profiles_of
 from calibrant.tuning.recipe_file import read_value, read_yaml
 
 NAMES = ["coop", "flyp", "ft", "linear-probe", "lp-ft", "wise-ft", "zero-shot"]
@@ -31,6 +31,13 @@ profiles:
     stages.0.solver.steps: 1
     solver.batch_size: 2
   nested: {stages: {0: {solver: {steps: 2}}}}
+added:
+  l2_sp: {weight: 8}
+"""
+VERSIONS = """\
+versions:
+  wide: {stages.0.parameterization.tokens: 4, solver.batch_size: 3}
+  narrow: {parameterization: {name: text_context, tokens: 1}}
 """
 
 
@@ -90,10 +97,52 @@ def test_later_values_win(mine):
     assert (tiny["steps"], tiny["batch_size"]) == (1, 2)
     assert load_recipe(path, profile="nested").stages[0].solver["steps"] == 2
     assert load_recipe(path, {"solver.steps": 9}, profile="tiny").stages[0].solver["steps"] == 9
-    added = load_recipe(f"{path}+l2_sp")
-    assert added.stages[0].regularizers["l2_sp"]["weight"] == 0.1
-    changed = load_recipe(f"{path}+l2_sp", {"regularizers.l2_sp.weight": 4})
-    assert changed.stages[0].regularizers["l2_sp"]["weight"] == 4
+
+
+def test_what_is_added_takes_the_parts_default_then_the_recipes_then_the_profiles_then_set(mine):
+    def weight(method, changes=None, profile="published"):
+        return load_recipe(method, changes, profile).stages[0].regularizers["l2_sp"]["weight"]
+
+    assert weight(f"{mine('  l2_sp: {weight: 8}', '  ema: {every: 2}')}+l2_sp") == 0.1
+    path = mine()
+    assert weight(f"{path}+l2_sp") == 8
+    assert weight(f"{path}+l2-sp") == 8, "either spelling"
+    path = mine("    solver.batch_size: 2", "    solver.batch_size: 2\n    added.l2_sp.weight: 5")
+    assert weight(f"{path}+l2_sp") == 8
+    assert weight(f"{path}+l2_sp", profile="tiny") == 5
+    assert weight(f"{path}+l2_sp", {"regularizers.l2_sp.weight": 4}, "tiny") == 4
+    assert not load_recipe(path, profile="tiny").stages[0].regularizers, "it waits for its '+'"
+
+
+def test_wrong_settings_of_what_is_added_are_named(mine):
+    assert "+l2_sp: unknown setting 'wait'" in message(lambda: load_recipe(f"{mine('weight: 8', 'wait: 8')}+l2_sp"))
+
+
+def test_a_version_changes_the_recipe_in_every_profile(mine):
+    path = mine()
+    path.write_text(MINE + VERSIONS, encoding="utf-8")
+    method, narrow = f"{path}@wide", f"{path}@narrow+l2_sp"
+    for profile, steps in (("published", 3), ("tiny", 1)):
+        recipe = load_recipe(method, profile=profile)
+        assert recipe.stages[0].parameterization["tokens"] == 4
+        assert (recipe.stages[0].solver["steps"], recipe.stages[0].solver["batch_size"]) == (steps, 3)
+    assert load_recipe(method, {"solver.batch_size": 9}).stages[0].solver["batch_size"] == 9
+    assert load_recipe(narrow).stages[0].parameterization["tokens"] == 1
+    assert load_recipe(narrow).stages[0].regularizers["l2_sp"]["weight"] == 8
+    assert load_recipe(narrow).name == "mine@narrow+l2_sp"
+    assert profiles_of(narrow) == ["published", "tiny", "nested"]
+    again = Recipe.model_validate_json(load_recipe(narrow).model_dump_json())
+    assert again == load_recipe(narrow)
+    assert "unknown version of mine 'wde'; did you mean 'wide'?" in message(lambda: load_recipe(f"{path}@wde"))
+
+
+def test_every_version_of_every_recipe_loads_in_every_profile():
+    for row in list_recipes():
+        for version in row["versions"]:
+            for profile in row["profiles"]:
+                recipe = load_recipe(f"{row['name']}@{version}", profile=profile)
+                assert recipe.name == f"{row['name']}@{version}"
+                assert recipe.stages != load_recipe(row["name"], profile=profile).stages, "it changes something"
 
 
 @pytest.mark.parametrize(
@@ -133,6 +182,9 @@ def test_faults_are_named_with_file_and_line(old, new, words, mine):
     [
         ("coup", {}, "published", "unknown method 'coup'; did you mean 'coop'?"),
         ("coop", {}, "tinny", "did you mean 'tiny'?"),
+        ("coup@x", {}, "published", "unknown method 'coup'; did you mean 'coop'?"),
+        ("zero-shot@x", {}, "published", "zero-shot has one version only: leave out '@x'"),
+        ("missing.yaml@x", {}, "published", "cannot read missing.yaml"),
         ("coop+wise-ftt", {}, "published", "did you mean 'wise_ft'?"),
         ("wise-ft+wise_ft", {}, "published", "the method has 'wise_ft' already"),
         ("ft+l2_sp+l2_sp", {}, "published", "the method has 'l2_sp' already"),

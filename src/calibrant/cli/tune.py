@@ -51,8 +51,11 @@ def tune(
     from calibrant.evaluate import SHOWN, tables
     from calibrant.image_options import data_options
     from calibrant.reporting import measures_table
-    from calibrant.tune import read_settings
+    from calibrant.tune import profile_for, read_settings
 
+    if not json:
+        chosen = profile or profile_for(method, model)
+        typer.echo(f"{method}: {chosen} settings" + ("" if profile else " (by the model; --profile names others)"))
     run = run_tuning(
         model,
         data,

@@ -40,13 +40,15 @@ class Recipe(Settings):
     """A method with every setting written out, as `load_recipe` gives it; its JSON form loads again.
 
     Attributes:
-        name: what it was asked for, such as ``"flyp+wise_ft"``.
+        name: what it was asked for, such as ``"carot@squared+dor"``.
         title: its name in prose.
         about: what it does, in one or two sentences.
         paper: where it was published.
         trains: what is trained, in words.
         works_for_new_classes: whether the tuned part helps with classes that were not seen in tuning.
         verified: how far it is verified: by a formula, by released code, by a published result.
+        ran_on: which models it has been run on.
+        remarks: what is a reconstruction, or attached where no paper attaches it.
         stages: one after the other; each goes on from the tensors of the one before.
         averaging: averagings of the last stage by name, in the order in which they are applied.
         profile: ``"published"`` or the name of another set of values.
@@ -59,6 +61,8 @@ class Recipe(Settings):
     trains: str
     works_for_new_classes: bool
     verified: list[Literal["formula", "released code", "published result"]] = Field(default_factory=list)
+    ran_on: list[Literal["tiny", "ViT-B/32 random weights", "ViT-B/16 weights"]] = Field(default_factory=list)
+    remarks: list[str] = Field(default_factory=list)
     stages: list[Stage] = Field(min_length=1)
     averaging: dict[str, Part] = Field(default_factory=dict)
     profile: str = "published"
@@ -72,20 +76,30 @@ class Recipe(Settings):
 
 
 class _File(Recipe):
-    """What a recipe file may hold: a recipe, named by the file, with its profiles."""
+    """What a recipe file may hold: a recipe, named by the file, and what may change in it.
+
+    Attributes:
+        added: settings that a part gets when it is added to this method with ``+``, by the part.
+        versions: other readings of the method, ``name@version``: values by dotted place.
+        profiles: values for other kinds of models: by dotted place, those of ``added`` among them.
+    """
 
     name: str = ""
+    added: dict[str, Part] = Field(default_factory=dict)
+    versions: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     profiles: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
 
 def load_recipe(method: str | Path, overrides: Mapping[str, Any] | None = None, profile: str = "published") -> Recipe:
     """Find a method, put together what ``+`` adds to it, and write out every setting.
 
-    Later values win: the recipe, then what is added, then the profile, then `overrides`.
+    Later values win: the recipe, then its profile, then its version, then `overrides`; a part that is added starts
+    from its own defaults, then come those that the recipe has for it (``added``), then those of the profile
+    (``added.<part>.<setting>``), then `overrides`.
 
     Args:
-        method: a packaged recipe (``"coop"``), a file (``"mine.yaml"``), either with regularizers or
-            averagings added to its last stage (``"flyp+wise_ft"``).
+        method: a packaged recipe (``"coop"``), one of its versions (``"carot@squared"``) or a file (``"mine.yaml"``),
+            each with regularizers or averagings added to its last stage (``"flyp+wise_ft"``).
         overrides: values by dotted place, as ``--set`` takes them: ``{"stages.0.solver.epochs": 5}``; a place
             that starts with a stage's own key (``solver.epochs``) means the last stage.
         profile: ``"published"`` for the values of the paper, or another profile of the recipe, such as
@@ -95,36 +109,63 @@ def load_recipe(method: str | Path, overrides: Mapping[str, Any] | None = None, 
         The recipe.
 
     Raises:
-        InputError: if a method, profile, part or setting is unknown (with the nearest valid name), if a key
+        InputError: if a method, version, profile, part or setting is unknown (with the nearest valid name), if a key
             is given twice, or if a value has the wrong type; the file and the line are named.
 
     Example:
         >>> load_recipe("wise-ft", {"averaging.wise_ft.alpha": 0.3}).averaging["wise_ft"]["alpha"]
         0.3
     """
-    text = str(method)
-    left, *added = [text] if Path(text).is_file() else text.split("+")
-    path = _find(left)
+    path, version, added = _parsed(method)
     values, lines = read_yaml(path)
     draft = Draft(values, partial(_line, path, lines))
-    profiles = validate(_File, values, draft.where).profiles
-    if profile != "published" and profile not in profiles:
-        raise unknown(f"profile of {left}", profile, ["published", *profiles])
-    values.pop("profiles", None)
-    values.update(name="+".join([path.stem, *added]), profile=profile)
+    file = validate(_File, values, draft.where)
+    if profile != "published" and profile not in file.profiles:
+        raise unknown(f"profile of {path.stem}", profile, ["published", *file.profiles])
+    if version is not None and not file.versions:
+        raise InputError(f"{path.stem} has one version only: leave out '@{version}'")
+    if version is not None and version not in file.versions:
+        raise unknown(f"version of {path.stem}", version, file.versions)
+    for key in ("profiles", "versions"):
+        values.pop(key, None)
+    name = path.stem if version is None else f"{path.stem}@{version}"
+    values.update(name="+".join([name, *added]), profile=profile)
+    draft.override(file.profiles.get(profile, {}), f"{path.name}, profile {profile}")
+    draft.override(file.versions[version] if version else {}, f"{path.name}, version {version}")
     for part in added:
         draft.add(part)
-    draft.override(profiles.get(profile, {}), f"{path.name}, profile {profile}")
+    values.pop("added", None)
     draft.override(overrides or {}, "--set")
     return _complete(draft.values, draft.where)
+
+
+def profiles_of(method: str | Path) -> list[str]:
+    """List the profiles of a method.
+
+    Args:
+        method: as `load_recipe` takes it.
+
+    Returns:
+        ``"published"`` first.
+
+    Raises:
+        InputError: if there is no such method, or its file is not valid.
+
+    Example:
+        >>> profiles_of("coop+l2_sp")
+        ['published', 'tiny']
+    """
+    path, _, _ = _parsed(method)
+    values, lines = read_yaml(path)
+    return _profiles(validate(_File, values, partial(_line, path, lines)))
 
 
 def list_recipes() -> list[dict[str, Any]]:
     """Describe every method, for ``calibrant list methods``; does not need torch.
 
     Returns:
-        One row per recipe: name, title, about, trains, objective, regularizers, averaging, paper,
-        works_for_new_classes, verified, profiles.
+        One row per recipe: name, versions, title, about, trains, objective, regularizers, averaging, paper,
+        works_for_new_classes, verified, ran_on, remarks, profiles.
 
     Raises:
         InputError: if a recipe file is not valid.
@@ -141,19 +182,24 @@ def list_recipes() -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": name,
-                **{
-                    key: getattr(recipe, key)
-                    for key in ("title", "about", "trains", "works_for_new_classes", "verified")
-                },
+                "versions": list(recipe.versions),
+                **{key: getattr(recipe, key) for key in _LISTED},
                 "parameterization": last.parameterization.get("name"),
                 "objective": last.objective.get("name") if last.objective else None,
                 "regularizers": list(last.regularizers),
                 "averaging": list(recipe.averaging),
                 "paper": recipe.paper.model_dump() if recipe.paper else None,
-                "profiles": ["published", *(name for name in recipe.profiles if name != "published")],
+                "profiles": _profiles(recipe),
             }
         )
     return rows
+
+
+_LISTED = ("title", "about", "trains", "works_for_new_classes", "verified", "ran_on", "remarks")
+
+
+def _profiles(recipe: _File) -> list[str]:
+    return ["published", *(name for name in recipe.profiles if name != "published")]
 
 
 def _line(path: Path, lines: Mapping[Place, int], place: Place) -> str:
@@ -170,6 +216,18 @@ def _recipes() -> dict[str, Path]:
         for path in sorted(folder.glob("*.yaml")):
             found.setdefault(path.stem, path)
     return dict(sorted(found.items()))
+
+
+def _parsed(method: str | Path) -> tuple[Path, str | None, list[str]]:
+    """Take ``name@version+part+part`` apart; the name of a file may have any of these signs."""
+    text = str(method)
+    if Path(text).is_file():
+        return Path(text), None, []
+    left, *added = text.split("+")
+    if Path(left).is_file():
+        return Path(left), None, added
+    name, at, version = left.rpartition("@")
+    return _find(name if at else left), version if at else None, added
 
 
 def _find(method: str) -> Path:

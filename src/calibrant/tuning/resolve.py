@@ -1,4 +1,4 @@
-"""A recipe while it is put together: what is added with ``+``, then the profile, then ``--set``."""
+"""A recipe while it is put together: the profile, the version, what is added with ``+``, then ``--set``."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Draft:
         return "recipe"
 
     def add(self, name: str) -> None:
-        """Add a regularizer to the last stage, or an averaging.
+        """Add a regularizer to the last stage, or an averaging, with the settings that the recipe has for it.
 
         Args:
             name: as it follows the ``+``; ``-`` and ``_`` are the same.
@@ -51,7 +51,8 @@ class Draft:
         else:
             raise unknown("regularizer or averaging after '+'", name, [*regularizers, *averagings])
         self._refuse_twice(place, f"+{name}")
-        self._set(place, {}, f"+{name}")
+        given = {str(key).replace("-", "_"): value for key, value in (self.values.get("added") or {}).items()}
+        self._set(place, dict(given.get(key, {})), f"+{name}")
 
     def override(self, changes: Mapping[str, Any], origin: str) -> None:
         """Set values by place.

@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 from calibrant.tuning.objectives.contrastive import contrastive
+from calibrant.tuning.objectives.contrastive_few_classes import (
+    contrastive_masked,
+    contrastive_multi_positive,
+    contrastive_soft,
+)
 from calibrant.tuning.objectives.cross_entropy import cross_entropy
+from calibrant.tuning.objectives.zero_shot_normalised import zero_shot_normalised
 
-__all__ = ["contrastive", "cross_entropy"]
+__all__ = [
+    "contrastive",
+    "contrastive_masked",
+    "contrastive_multi_positive",
+    "contrastive_soft",
+    "cross_entropy",
+    "zero_shot_normalised",
+]

@@ -16,6 +16,8 @@ from calibrant.tuning.resolve import Draft
 from calibrant.tuning.settings import Place, Settings, Where, validate
 
 Part = dict[str, JsonValue]
+WITHOUT_LOSS = ("none", "closed_form")
+"""Solvers that have no objective."""
 
 
 class Paper(Settings):
@@ -70,7 +72,7 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _trains_towards_something(self) -> Recipe:
         for number, stage in enumerate(self.stages):
-            if stage.objective is None and stage.solver.get("name") != "none":
+            if stage.objective is None and stage.solver.get("name") not in WITHOUT_LOSS:
                 raise ValueError(f"stages.{number} has a solver but no objective")
         return self
 

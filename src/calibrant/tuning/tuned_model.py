@@ -156,6 +156,7 @@ class TunedModel(Answers):
         Raises:
             InputError: if a name is not trained here or a shape differs.
         """
+        self.parameterization.make_room(tensors)
         trained = self.parameterization.trainables()
         for name, value in tensors.items():
             if name not in trained:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -60,6 +61,24 @@ class Parameterization(nn.Module, Component):
             InputError: if there are none, as for a context that starts from random numbers.
         """
         raise InputError(f"'{self.name}' does not start from the zero-shot model, so it cannot be averaged with it")
+
+    def make_room(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take on the shapes of the values that come next, where training data decide the size of a trained tensor.
+
+        Args:
+            tensors: values by the names of `trainables`.
+        """
+
+    def at_step(self, draw: np.random.Generator) -> AbstractContextManager[None]:
+        """Be in training for one step; nothing is different by default.
+
+        Args:
+            draw: random numbers of this step, for dropout and the like.
+
+        Returns:
+            A context around the forward pass; outside of it the model answers without drawing anything.
+        """
+        return nullcontext()
 
     def image_features(self, pixels: Tensor) -> Tensor:
         """Encode images.

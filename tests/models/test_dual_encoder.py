@@ -39,7 +39,7 @@ def test_features_are_of_unit_norm_and_float32(tiny: OpenClipEncoder) -> None:
 def test_facts_about_tiny(tiny: OpenClipEncoder) -> None:
     assert (tiny.name, tiny.image_size, tiny.embed_dim, tiny.text_width) == ("tiny", 64, 256, 192)
     assert (tiny.context_length, tiny.causal_text, tiny.logit_bias) == (77, True, None)
-    assert tiny.capabilities == {"text_embeddings", "padding_cut", "shared_prefix", "attention_maps"}
+    assert tiny.capabilities == {"text_embeddings", "padding_cut", "shared_prefix", "attention_maps", "block_edits"}
     assert tiny.image_projection.shape == tiny.text_projection.shape == (192, 256)
     assert tiny.logit_scale.item() == pytest.approx(tiny.log_logit_scale.exp().item())
     assert not tiny.training

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from calibrant.models.attention import Attention
 from calibrant.models.preprocessing import Augmentation, Pixels, Preprocessing
 from calibrant.storage import digest
+
+BlockEdit = Callable[[int, Tensor], Tensor]
+"""(number of a block from 0, tokens [N, L, W]) -> tokens; called before that block, as deep prompts need it."""
 
 
 class DualEncoder(nn.Module, ABC):
@@ -22,12 +26,16 @@ class DualEncoder(nn.Module, ABC):
         preprocessing: what the image tower expects of an image.
         embed_dim: D, the dimension of the embedding space.
         text_width: W, the width of a token embedding.
+        image_width: the width of a token in the image tower; 0 where its blocks cannot be edited.
+        image_layers: the number of its blocks; 0 where they cannot be edited.
+        text_layers: the number of blocks of the text tower; 0 where they cannot be edited.
         context_length: the longest prompt in tokens, start and end included.
         causal_text: whether a token sees only those before it.
         capabilities: what this make of model can do: ``"text_embeddings"`` (prompts given as embeddings),
             ``"padding_cut"`` (prompts shorter than the context length), ``"shared_prefix"`` (what prompts
             begin with is encoded once, see `encode_text_after_prefix`), ``"attention_maps"`` (the weights
-            inside the image tower, see `attention.attention_maps`).
+            inside the image tower, see `attention.attention_maps`), ``"block_edits"`` (tokens of both towers
+            can be changed between their blocks, see `BlockEdit`).
         about: source, licence, limits, architecture, quick_gelu, pretrained tag; what JSON can hold.
     """
 
@@ -35,6 +43,9 @@ class DualEncoder(nn.Module, ABC):
     preprocessing: Preprocessing
     embed_dim: int
     text_width: int
+    image_width: int
+    image_layers: int
+    text_layers: int
     context_length: int
     causal_text: bool
     capabilities: frozenset[str]
@@ -75,14 +86,19 @@ class DualEncoder(nn.Module, ABC):
         """
 
     @abstractmethod
-    def encode_image(self, pixels: Tensor) -> Tensor:
+    def encode_image(self, pixels: Tensor, edit: BlockEdit | None = None) -> Tensor:
         """Encode images.
 
         Args:
             pixels: float [N, 3, H, W], as the transforms give them.
+            edit: changes the tokens [N, 1 + patches, width] before each block, class token first; it may add
+                tokens behind. For block 0 it acts before the norm that precedes the blocks.
 
         Returns:
             float32 [N, D], rows of unit norm.
+
+        Raises:
+            InputError: if there is an edit and `image_layers` is 0.
         """
 
     @abstractmethod
@@ -97,31 +113,38 @@ class DualEncoder(nn.Module, ABC):
         """
 
     @abstractmethod
-    def encode_text_embeddings(self, embeddings: Tensor, ids: Tensor) -> Tensor:
+    def encode_text_embeddings(self, embeddings: Tensor, ids: Tensor, edit: BlockEdit | None = None) -> Tensor:
         """Encode prompts that are given as token embeddings, as prompt learning does.
 
         Args:
             embeddings: [N, L, W], without positions.
             ids: int64 [N, L]; they tell where the text ends.
+            edit: changes the tokens [N, L, W] before each block, positions included; their number stays.
 
         Returns:
             float32 [N, D], rows of unit norm.
 
         Raises:
-            InputError: if the model lacks the capability ``"text_embeddings"``.
+            InputError: if the model lacks the capability ``"text_embeddings"``, or there is an edit and
+                `text_layers` is 0.
         """
 
     @abstractmethod
-    def encode_text_after_prefix(self, prefix: Tensor, embeddings: Tensor, ids: Tensor) -> Tensor:
+    def encode_text_after_prefix(
+        self, prefix: Tensor, embeddings: Tensor, ids: Tensor, edit: BlockEdit | None = None
+    ) -> Tensor:
         """Encode prompts that begin with the same tokens; exact, and fast where the prefix is long.
 
         Args:
-            prefix: [P, W], token embeddings of the beginning (start token included), without positions.
+            prefix: [P, W], token embeddings of the beginning (start token included), without positions; or
+                [B, P, W], B beginnings that each meet all N continuations.
             embeddings: [N, S, W], how each prompt goes on, without positions.
             ids: int64 [N, S] of how it goes on; they tell where the text ends.
+            edit: changes the tokens of the prefix, [1, P, W] or [B, P, W], before each block, positions
+                included; their number stays.
 
         Returns:
-            float32 [N, D], rows of unit norm.
+            float32 [N, D] or [B, N, D], rows of unit norm.
 
         Raises:
             InputError: if the model lacks the capability ``"shared_prefix"``.
@@ -170,6 +193,21 @@ class DualEncoder(nn.Module, ABC):
         Returns:
             Name and tensor.
         """
+
+    def attention_layers(self, tower: Literal["image", "text"]) -> list[tuple[str, Attention]]:
+        """List the attention modules of one tower.
+
+        Args:
+            tower: which one.
+
+        Returns:
+            Name, as its parameters begin in `named_parameters`, and module, from the first block to the last;
+            none where the tower does not use our attention.
+        """
+        tensors = self.image_tower_parameters() if tower == "image" else self.text_tower_parameters()
+        own = {id(parameter) for _, parameter in tensors}
+        layers = ((name, module) for name, module in self.named_modules() if isinstance(module, Attention))
+        return [(name, layer) for name, layer in layers if id(layer.in_proj_weight) in own]
 
     @property
     def logit_scale(self) -> Tensor:

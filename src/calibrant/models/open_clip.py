@@ -11,7 +11,8 @@ from typing_extensions import override
 
 from calibrant.errors import InputError
 from calibrant.models.attention import Attention, replace_attention
-from calibrant.models.dual_encoder import DualEncoder
+from calibrant.models.dual_encoder import BlockEdit, DualEncoder
+from calibrant.models.open_clip_image import ImageTower, find_image_tower
 from calibrant.models.open_clip_text import TextTower, find_text_tower
 from calibrant.models.preprocessing import Preprocessing
 from calibrant.models.shared_prefix import can_share_prefix, encode_after_prefix
@@ -44,11 +45,14 @@ class OpenClipEncoder(DualEncoder):
         self.network = network
         self.name, self.about, self.preprocessing = name, dict(about), preprocessing
         self._tokenizer = tokenizer
+        self._image: ImageTower | None = find_image_tower(network)
         self._text: TextTower | None = find_text_tower(network)
         self.context_length = int(self.network.context_length)
         architecture = self.about["architecture"]
         self.embed_dim = int(architecture["embed_dim"])
         self.text_width = self._text.width if self._text else int(architecture["text_cfg"].get("width", 0))
+        self.image_width, self.image_layers = (self._image.width, self._image.layers) if self._image else (0, 0)
+        self.text_layers = self._text.layers if self._text and self._text.own_blocks else 0
         self.causal_text = self._text is not None and self._text.causal
         self.capabilities = frozenset(self._find_capabilities())
         self.eval()
@@ -62,6 +66,8 @@ class OpenClipEncoder(DualEncoder):
                 yield "shared_prefix"
         if any(isinstance(module, Attention) for module in self.network.visual.modules()):
             yield "attention_maps"
+        if self.image_layers and self.text_layers:
+            yield "block_edits"
 
     @override
     def tokenize(self, texts: Sequence[str]) -> Tensor:
@@ -83,8 +89,12 @@ class OpenClipEncoder(DualEncoder):
         return self._text_tower().embed(ids)
 
     @override
-    def encode_image(self, pixels: Tensor) -> Tensor:
-        return F.normalize(self.network.encode_image(pixels).float(), dim=-1)
+    def encode_image(self, pixels: Tensor, edit: BlockEdit | None = None) -> Tensor:
+        if edit is None:
+            return F.normalize(self.network.encode_image(pixels).float(), dim=-1)
+        if self._image is None:
+            raise InputError(f"the image tower of {self.name} takes no prompts; choose a ViT of open_clip's own")
+        return F.normalize(self._image(pixels, edit).float(), dim=-1)
 
     @override
     def encode_text(self, ids: Tensor) -> Tensor:
@@ -93,14 +103,19 @@ class OpenClipEncoder(DualEncoder):
         return self.encode_text_embeddings(self.embed_tokens(ids), ids)
 
     @override
-    def encode_text_embeddings(self, embeddings: Tensor, ids: Tensor) -> Tensor:
-        return F.normalize(self._text_tower()(embeddings, ids).float(), dim=-1)
+    def encode_text_embeddings(self, embeddings: Tensor, ids: Tensor, edit: BlockEdit | None = None) -> Tensor:
+        tower = self._text_tower()
+        if edit is not None and not self.text_layers:
+            raise InputError(f"the text tower of {self.name} takes no deep prompts; choose a model with CLIP's own")
+        return F.normalize(tower(embeddings, ids, edit).float(), dim=-1)
 
     @override
-    def encode_text_after_prefix(self, prefix: Tensor, embeddings: Tensor, ids: Tensor) -> Tensor:
+    def encode_text_after_prefix(
+        self, prefix: Tensor, embeddings: Tensor, ids: Tensor, edit: BlockEdit | None = None
+    ) -> Tensor:
         if "shared_prefix" not in self.capabilities:
             raise InputError(f"the text tower of {self.name} cannot share a prefix; give it whole prompts")
-        return F.normalize(encode_after_prefix(self._text_tower(), prefix, embeddings, ids).float(), dim=-1)
+        return F.normalize(encode_after_prefix(self._text_tower(), prefix, embeddings, ids, edit).float(), dim=-1)
 
     def _text_tower(self) -> TextTower:
         if self._text is None:

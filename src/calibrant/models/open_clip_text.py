@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrant.models.attention import Attention
+from calibrant.models.dual_encoder import BlockEdit
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,19 @@ class TextTower:
         return int(self.home.token_embedding.weight.shape[1])
 
     @property
+    def layers(self) -> int:
+        """The number of blocks."""
+        return len(self.home.transformer.resblocks)
+
+    @property
+    def own_blocks(self) -> bool:
+        """Whether all blocks are plain ones of open_clip with our attention."""
+        from open_clip.transformer import ResidualAttentionBlock
+
+        blocks = self.home.transformer.resblocks
+        return all(type(block) is ResidualAttentionBlock and isinstance(block.attn, Attention) for block in blocks)
+
+    @property
     def causal(self) -> bool:
         """Whether a token sees only those before it."""
         return self.home.attn_mask is not None
@@ -59,13 +73,13 @@ class TextTower:
         embedded: Tensor = self.home.token_embedding(ids)
         return embedded
 
-    def __call__(self, embeddings: Tensor, ids: Tensor) -> Tensor:
-        """Encode embeddings [N, L, W] of ids [N, L] to [N, D], not yet of unit norm."""
+    def __call__(self, embeddings: Tensor, ids: Tensor, edit: BlockEdit | None = None) -> Tensor:
+        """Encode embeddings [N, L, W] of ids [N, L] to [N, D], not yet of unit norm; edits need `own_blocks`."""
         length = embeddings.shape[1]
         mask = self.home.attn_mask
         x = embeddings + self.home.positional_embedding[:length]
         mask = None if mask is None else mask[:length, :length]
-        return self.finish(self._read(x, mask, self.position(ids)))
+        return self.finish(self._read(x, mask, self.position(ids), edit))
 
     def finish(self, tokens: Tensor) -> Tensor:
         """Turn the tokens [N, W] at which the answers are read into features [N, D], not yet of unit norm."""
@@ -77,15 +91,16 @@ class TextTower:
         projected: Tensor = last(features) if isinstance(last, nn.Linear) else features @ last
         return projected
 
-    def _read(self, x: Tensor, mask: Tensor | None, position: Tensor) -> Tensor:
+    def _read(self, x: Tensor, mask: Tensor | None, position: Tensor, edit: BlockEdit | None) -> Tensor:
         """Run the blocks on [N, L, W] and give the tokens at `position` [N]; the last block computes no others."""
         transformer, rows = self.home.transformer, torch.arange(len(x), device=x.device)
         last = transformer.resblocks[-1]
-        if not isinstance(getattr(last, "attn", None), Attention) or transformer.grad_checkpointing:
+        if edit is None and (not self.own_blocks or transformer.grad_checkpointing):
             read: Tensor = transformer(x, attn_mask=mask)[rows, position]
             return read
-        for block in transformer.resblocks[:-1]:
-            x = block(x, attn_mask=mask)
+        for number, block in enumerate(transformer.resblocks[:-1]):
+            x = block(edited(edit, number, x), attn_mask=mask)
+        x = edited(edit, self.layers - 1, x)
         q, k, v = last.attn.projections(last.ln_1(x))
         seen = None if mask is None else mask[position][:, None, None]
         attended = last.attn.attend(q[rows, :, position].unsqueeze(2), k, v, seen).squeeze(1)
@@ -100,6 +115,28 @@ class TextTower:
         if self.pool == "eos":
             return (ids == self.end_id).int().argmax(dim=-1)
         return torch.full((len(ids),), 0 if self.pool == "first" else ids.shape[1] - 1, device=ids.device)
+
+
+def edited(edit: BlockEdit | None, block: int, tokens: Tensor) -> Tensor:
+    """Apply an edit, if there is one, to tokens whose number must stay.
+
+    Args:
+        edit: the edit.
+        block: the number of the block that reads the tokens next.
+        tokens: [N, L, W].
+
+    Returns:
+        [N, L, W].
+
+    Raises:
+        ValueError: if the edit changed the shape.
+    """
+    if edit is None:
+        return tokens
+    changed = edit(block, tokens)
+    if changed.shape != tokens.shape:
+        raise ValueError(f"an edit made text tokens {list(changed.shape)} of {list(tokens.shape)}")
+    return changed
 
 
 def find_text_tower(network: Any) -> TextTower | None:

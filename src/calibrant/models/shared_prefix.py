@@ -11,14 +11,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from calibrant.models.attention import Attention
-from calibrant.models.open_clip_text import TextTower
+from calibrant.models.dual_encoder import BlockEdit
+from calibrant.models.open_clip_text import TextTower, edited
 
 
 @dataclass(frozen=True)
 class Row:
     """How all tokens stand in one row: the prefix, then the suffixes, those of equal length side by side.
 
-    All but attention acts token by token and sees the row as a whole, so that nothing is padded.
+    All but attention acts token by token and sees the row as a whole, so that nothing is padded. Several prefixes
+    give as many rows of the same layout.
 
     Args:
         prefix: P, the number of prefix tokens.
@@ -47,39 +49,50 @@ def can_share_prefix(tower: TextTower) -> bool:
     Returns:
         True for a causal tower of open_clip's own blocks with our attention, read at the end of the text.
     """
-    from open_clip.transformer import ResidualAttentionBlock
-
-    blocks = tower.home.transformer.resblocks
-    own = all(type(block) is ResidualAttentionBlock and isinstance(block.attn, Attention) for block in blocks)
-    return tower.ends_in_text and own
+    return tower.ends_in_text and tower.own_blocks
 
 
-def encode_after_prefix(tower: TextTower, prefix: Tensor, suffixes: Tensor, ids: Tensor) -> Tensor:
+def encode_after_prefix(
+    tower: TextTower, prefix: Tensor, suffixes: Tensor, ids: Tensor, edit: BlockEdit | None = None
+) -> Tensor:
     """Encode prompts that begin with the same tokens.
 
     In a causal tower the prefix does not see what follows, so its keys and values are the same in every prompt.
 
     Args:
         tower: one that `can_share_prefix`.
-        prefix: [P, W], what all prompts begin with, without positions.
+        prefix: [P, W], what all prompts begin with, without positions; or [B, P, W], B beginnings.
         suffixes: [N, S, W], how each goes on, without positions.
         ids: int64 [N, S] of the suffixes; they tell where the text ends.
+        edit: changes the prefix tokens, [1, P, W] or [B, P, W], before each block.
 
     Returns:
-        [N, D], not of unit norm.
+        [N, D] or [B, N, D], not of unit norm.
     """
+    prefixes = prefix if prefix.ndim == 3 else prefix[None]
     lengths, order = (tower.position(ids) + 1).sort(stable=True)
     groups = Counter(lengths.tolist())
-    row = Row(len(prefix), list(groups), list(groups.values()), tower.home.attn_mask)
+    row = Row(prefixes.shape[1], list(groups), list(groups.values()), tower.home.attn_mask)
     before, after = tower.home.positional_embedding[: row.prefix + ids.shape[1]].tensor_split([row.prefix])
     kept = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-    x = torch.cat([prefix + before, (suffixes[order] + after)[kept]])
+    continued = (suffixes[order] + after)[kept]
+    x = torch.cat([prefixes + before, continued.expand(len(prefixes), -1, -1)], dim=1)
     *blocks, last = tower.home.transformer.resblocks
-    for block in blocks:
+    for number, block in enumerate(blocks):
+        x = _edit_prefix(edit, number, x, row)
         x = _behind_attention(block, x, _attend(block.attn, block.ln_1(x), row))
+    x = _edit_prefix(edit, len(blocks), x, row)
     ends = row.prefix + lengths.cumsum(0) - 1
-    tokens = _behind_attention(last, x[ends], _attend_at(ends, last.attn, last.ln_1(x), row))
-    return tower.finish(tokens)[order.argsort()]
+    tokens = _behind_attention(last, x[:, ends], _attend_at(ends, last.attn, last.ln_1(x), row))
+    features = tower.finish(tokens)[:, order.argsort()]
+    return features if prefix.ndim == 3 else features[0]
+
+
+def _edit_prefix(edit: BlockEdit | None, block: int, x: Tensor, row: Row) -> Tensor:
+    if edit is None:
+        return x
+    prefix, rest = x.tensor_split([row.prefix], dim=1)
+    return torch.cat([edited(edit, block, prefix), rest], dim=1)
 
 
 def _behind_attention(block: Any, x: Tensor, attended: Tensor) -> Tensor:
@@ -89,20 +102,20 @@ def _behind_attention(block: Any, x: Tensor, attended: Tensor) -> Tensor:
 
 
 def _attend(attention: Attention, x: Tensor, row: Row) -> Tensor:
-    """Attend from every token of the row [T, W]."""
-    q, k, v = (part[0] for part in attention.projections(x[None]))  # [heads, T, W / heads]
+    """Attend from every token of the rows [B, T, W]."""
+    q, k, v = attention.projections(x)  # [B, heads, T, W / heads]
     before = slice(row.prefix)
-    prefix = F.scaled_dot_product_attention(q[:, before], k[:, before], v[:, before], is_causal=True)
-    mixed = torch.cat([prefix, _mix(q[:, row.prefix :], k, v, row, row.lengths)], dim=1)
-    projected: Tensor = attention.out_proj(mixed.transpose(0, 1).flatten(1))
+    prefix = F.scaled_dot_product_attention(q[:, :, before], k[:, :, before], v[:, :, before], is_causal=True)
+    mixed = torch.cat([prefix, _mix(q[:, :, row.prefix :], k, v, row, row.lengths)], dim=2)
+    projected: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))
     return projected
 
 
 def _attend_at(ends: Tensor, attention: Attention, x: Tensor, row: Row) -> Tensor:
-    """Attend from the last token of every suffix, at `ends` [N] in the row [T, W]."""
-    q, k, v = (part[0] for part in attention.projections(x[None]))
-    mixed = _mix(q[:, ends], k, v, row, [1] * len(row.lengths))
-    projected: Tensor = attention.out_proj(mixed.transpose(0, 1).flatten(1))
+    """Attend from the last token of every suffix, at `ends` [N] in the rows [B, T, W]."""
+    q, k, v = attention.projections(x)
+    mixed = _mix(q[:, :, ends], k, v, row, [1] * len(row.lengths))
+    projected: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))
     return projected
 
 
@@ -110,31 +123,31 @@ def _mix(q: Tensor, k: Tensor, v: Tensor, row: Row, asking: list[int]) -> Tensor
     """Softmax attention of suffix tokens over the whole prefix and, causally, their own suffix.
 
     Args:
-        q: [heads, queries, d], from the last `asking` tokens of every suffix.
-        k: [heads, T, d] of the row.
-        v: [heads, T, d] of the row.
+        q: [B, heads, queries, d], from the last `asking` tokens of every suffix.
+        k: [B, heads, T, d] of the rows.
+        v: [B, heads, T, d] of the rows.
         row: the layout.
         asking: per group.
 
     Returns:
-        [heads, queries, d].
+        [B, heads, queries, d].
     """
     q = q * q.shape[-1] ** -0.5
-    queries = torch.split(q, [count * ask for count, ask in zip(row.counts, asking, strict=True)], dim=1)
-    (k_prefix, *keys), (v_prefix, *values) = (torch.split(part, [row.prefix, *row.sizes], dim=1) for part in (k, v))
+    queries = torch.split(q, [count * ask for count, ask in zip(row.counts, asking, strict=True)], dim=2)
+    (k_prefix, *keys), (v_prefix, *values) = (torch.split(part, [row.prefix, *row.sizes], dim=2) for part in (k, v))
     mixed = []
     for q_own, k_own, v_own, count, length in zip(queries, keys, values, row.counts, row.lengths, strict=True):
         q_each, k_each, v_each = (_each(part, count) for part in (q_own, k_own, v_own))
-        visible = row.causal[length - q_each.shape[2] : length, :length].to(q.dtype)
+        visible = row.causal[length - q_each.shape[3] : length, :length].to(q.dtype)
         # scores with the prefix are one product for the whole group: its keys need no copies
         on_prefix = _each(q_own @ k_prefix.mT, count)
         scores = torch.cat([on_prefix, q_each @ k_each.mT + visible], dim=-1)
         weights = scores.softmax(dim=-1).to(v.dtype)
         of_prefix, of_own = weights.tensor_split([row.prefix], dim=-1)
-        mixed.append(of_prefix.flatten(1, 2) @ v_prefix + (of_own @ v_each).flatten(1, 2))
-    return torch.cat(mixed, dim=1)
+        mixed.append(of_prefix.flatten(2, 3) @ v_prefix + (of_own @ v_each).flatten(2, 3))
+    return torch.cat(mixed, dim=2)
 
 
 def _each(group: Tensor, count: int) -> Tensor:
-    """Tell the suffixes of a group apart: [heads, count x tokens, d] to [heads, count, tokens, d]."""
-    return group.view(len(group), count, -1, group.shape[-1])
+    """Tell the suffixes of a group apart: [B, heads, count x tokens, d] to [B, heads, count, tokens, d]."""
+    return group.view(*group.shape[:2], count, -1, group.shape[-1])

@@ -90,9 +90,10 @@ def run(work: Work, settings: StepsSettings) -> None:
         for step, batch in enumerate(batches.ahead(start, total), start=start):
             rate = learning_rate(step, total, settings)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["factor"]
             batch = _placed(_changed(batch, work, step), accelerator.device)
-            terms = step_module(batch)
+            with work.model.parameterization.at_step(draws(work.seed, "parameterization", work.stage, step)):
+                terms = step_module(batch)
             _backward(accelerator, terms, trainables, work.regularizers)
             if settings.clip_gradient is not None:
                 # unscales the gradients of fp16 first

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from calibrant.errors import unknown
 from calibrant.tuning.solvers.steps import StepsSettings
 
 
@@ -20,7 +21,7 @@ def make_optimizer(trainables: Mapping[str, nn.Parameter], settings: StepsSettin
         settings: of the solver.
 
     Returns:
-        The optimizer, with one group that decays and one that does not.
+        The optimizer; see `decay_groups`.
     """
     groups = decay_groups(trainables, settings)
     rate = settings.learning_rate
@@ -32,14 +33,17 @@ def make_optimizer(trainables: Mapping[str, nn.Parameter], settings: StepsSettin
 
 
 def decay_groups(trainables: Mapping[str, nn.Parameter], settings: StepsSettings) -> list[dict[str, Any]]:
-    """Split the trained tensors into those that decay and those that do not.
+    """Put trained tensors that decay alike and learn at the same rate into one group.
 
     Args:
         trainables: trained tensors by name.
         settings: of the solver; ``decay: matrices`` spares everything with fewer than two dimensions.
 
     Returns:
-        Parameter groups; empty ones are left out.
+        Parameter groups with their weight decay and the factor of their learning rate.
+
+    Raises:
+        InputError: if a name in ``rate_factors`` is that of nothing trained.
 
     Example:
         >>> chosen = {"learning_rate": 1, "steps": 1, "batch_size": 1, "weight_decay": 0.1}
@@ -48,14 +52,23 @@ def decay_groups(trainables: Mapping[str, nn.Parameter], settings: StepsSettings
         >>> [group["weight_decay"] for group in decay_groups(tensors, settings)]
         [0.1, 0.0]
     """
-    decays = [p for p in trainables.values() if settings.decay == "all" or p.ndim >= 2]
-    kept = {id(p) for p in decays}
-    spared = [p for p in trainables.values() if id(p) not in kept]
-    groups = [
-        {"params": decays, "weight_decay": settings.weight_decay},
-        {"params": spared, "weight_decay": 0.0},
+    for beginning in settings.rate_factors:
+        if not any(name.startswith(beginning) for name in trainables):
+            raise unknown("trained tensor in solver.rate_factors", beginning, trainables)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in trainables.items():
+        decay = settings.weight_decay if settings.decay == "all" or parameter.ndim >= 2 else 0.0
+        groups.setdefault((decay, _factor(name, settings)), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": decay, "factor": factor}
+        for (decay, factor), parameters in groups.items()
     ]
-    return [group for group in groups if group["params"]]
+
+
+def _factor(name: str, settings: StepsSettings) -> float:
+    """The factor of the learning rate of a tensor: that of the longest matching beginning of its name."""
+    matching = [beginning for beginning in settings.rate_factors if name.startswith(beginning)]
+    return settings.rate_factors[max(matching, key=len)] if matching else 1.0
 
 
 def learning_rate(step: int, total: int, settings: StepsSettings) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from calibrant.models.preprocessing import Augmentation
 from calibrant.tuning.components import SOLVERS
@@ -31,6 +31,7 @@ class StepsSettings(Settings):
     Attributes:
         optimizer: ``"adamw"``, ``"adam"`` or ``"sgd"`` (momentum 0.9).
         learning_rate: at its highest.
+        rate_factors: beginnings of the names of trained tensors whose learning rate is another multiple of that.
         weight_decay: of the tensors that `decay` names.
         decay: ``"all"`` tensors, or only ``"matrices"`` (not biases, norms and scales).
         warmup: share of the steps in which the learning rate rises linearly.
@@ -48,6 +49,7 @@ class StepsSettings(Settings):
 
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float = Field(gt=0)
+    rate_factors: dict[str, PositiveFloat] = {}
     weight_decay: float = Field(default=0.0, ge=0)
     decay: Literal["all", "matrices"] = "all"
     warmup: float = Field(default=0.0, ge=0, lt=1)

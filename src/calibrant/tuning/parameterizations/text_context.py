@@ -1,4 +1,4 @@
-"""Learned context tokens before the class name (CoOp)."""
+"""Learned context tokens around the class name (CoOp)."""
 
 from __future__ import annotations
 
@@ -13,45 +13,65 @@ from torch import Tensor, nn
 from calibrant.errors import InputError
 from calibrant.models.dual_encoder import DualEncoder
 from calibrant.tuning.components import PARAMETERIZATIONS
-from calibrant.tuning.parameterizations.base import Parameterization, normalised
+from calibrant.tuning.parameterizations.base import Parameterization
+from calibrant.tuning.parameterizations.class_prompts import (
+    ClassPrompts,
+    Position,
+    averaged,
+    phrase_embeddings,
+    words_of,
+)
 from calibrant.tuning.settings import Settings
 from calibrant.tuning.task import Task
 
-# a word of one token in every tokenizer; it only holds the place of a context token
-PLACEHOLDER = "X"
+STANDARD_DEVIATION = 0.02
+"""Of the random numbers from which contexts start."""
 
 
-class TextContextSettings(Settings):
-    """Settings of `TextContext`.
+class ContextSettings(Settings):
+    """How context vectors start.
 
     Attributes:
         tokens: the number of context tokens M; with a `phrase`, those of the phrase.
-        phrase: words whose token embeddings are the initial values; without it they are random, N(0, 0.02).
-        shared: one context for all classes, or one for each tuned class.
-        class_position: where the name stands.
+        phrase: words whose token embeddings are the initial values.
+        initial: how vectors start without a phrase: ``"random"``, N(0, 0.02), or ``"template"``: with the words
+            before the name in the data set's first template, next to the name, and zeros before those.
     """
 
     tokens: int | None = Field(default=None, ge=1)
     phrase: str | None = None
-    shared: bool = True
-    class_position: Literal["end"] = "end"
+    initial: Literal["random", "template"] = "random"
 
     @model_validator(mode="after")
-    def _one_start(self) -> TextContextSettings:
+    def _one_start(self) -> ContextSettings:
         if (self.tokens is None) == (self.phrase is None):
             raise ValueError("give 'tokens' for a random start or 'phrase' for a start from words, one of the two")
+        if self.phrase is not None and self.initial != "random":
+            raise ValueError("give 'tokens' for a start from the template; a 'phrase' is a start of its own")
         return self
+
+
+class TextContextSettings(ContextSettings):
+    """Settings of `TextContext`.
+
+    Attributes:
+        shared: one context for all classes, or one for each tuned class.
+        class_position: where the name stands: behind the context, in its middle, or in front.
+    """
+
+    shared: bool = True
+    class_position: Position = "end"
 
 
 @PARAMETERIZATIONS.register("text_context")
 class TextContext(Parameterization):
-    """Prompts [v_1] ... [v_M] [class name] . of which only the vectors v are trained.
+    """Prompts such as [v_1] ... [v_M] [class name] . of which only the vectors v are trained.
 
     A shared context serves any names. Class-specific contexts serve the tuned classes; other names get their
     mean. Templates do not enter, since the context replaces them; synonyms of a class are averaged.
 
     References:
-        Zhou, Yang, Loy, Liu (2022). Learning to prompt for vision-language models. IJCV.
+        Zhou, Yang, Loy, Liu (2022). Learning to prompt for vision-language models. IJCV, equations 2 and 3.
     """
 
     Settings: ClassVar[type[Settings]] = TextContextSettings
@@ -62,16 +82,12 @@ class TextContext(Parameterization):
     ) -> None:
         super().__init__(settings, encoder, task, draw)
         self.settings = settings
-        device = encoder.log_logit_scale.device
-        if settings.phrase is not None:
-            start = phrase_embeddings(encoder, settings.phrase)
-        else:
-            values = draw.normal(0, 0.02, (settings.tokens or 0, encoder.text_width))
-            start = torch.from_numpy(values).float().to(device)
-        # class-specific random contexts start alike; cross-entropy tells them apart from the first step on
-        self.context = nn.Parameter(start if settings.shared else start.repeat(len(task.classes), 1, 1))
-        self._placeholder = placeholder_id(encoder)
-        self._ids: dict[tuple[str, ...], Tensor] = {}
+        self.context = nn.Parameter(
+            initial_context(settings, encoder, task, draw)
+            if settings.shared
+            else torch.stack([initial_context(settings, encoder, task, draw) for _ in task.classes])
+        )
+        self._prompts = ClassPrompts(encoder, self.context.shape[-2], settings.class_position)
         self._rows = {name: row for row, name in enumerate(task.classes)}
 
     def trainables(self) -> dict[str, nn.Parameter]:
@@ -79,118 +95,40 @@ class TextContext(Parameterization):
 
     def text_features(self, names: Sequence[str], templates: Sequence[str] | None = None) -> Tensor:
         """Encode classes of any name in the learned context; see the class for templates and synonyms."""
-        words = [self.task.synonyms(name) for name in names]
-        counts = [len(synonyms) for synonyms in words]
-        ids = self._prompt_ids(tuple(word for synonyms in words for word in synonyms))
-        context = self._contexts(names)
-        if context.ndim == 3:
-            context = context.repeat_interleave(torch.tensor(counts, device=context.device), dim=0)
-        features = self._encode(ids, context)
-        if max(counts) == 1:
-            return features
-        return normalised(torch.stack([part.mean(dim=0) for part in torch.split(features, counts)]))
+        words, counts = words_of(self.task, names)
+        context = self.context if self.settings.shared else self._own_contexts(names, counts)
+        return averaged(self._prompts.encode(words, context), counts)
 
-    def _encode(self, ids: Tensor, context: Tensor) -> Tensor:
-        """Encode prompts [N, L] of placeholders and names, with the context in the place of the placeholders."""
-        if context.ndim == 3 or "shared_prefix" not in self.encoder.capabilities:
-            embeddings = insert(self.encoder.embed_tokens(ids), ids, context, self._placeholder)
-            return self.encoder.encode_text_embeddings(embeddings, ids)
-        end = first_placeholder(ids, self._placeholder) + len(context)
-        beginning, rest = ids[:1, :end], ids[:, end:]
-        prefix = insert(self.encoder.embed_tokens(beginning), beginning, context, self._placeholder)[0]
-        return self.encoder.encode_text_after_prefix(prefix, self.encoder.embed_tokens(rest), rest)
-
-    def _contexts(self, names: Sequence[str]) -> Tensor:
-        """[M, W] for all names, or [C, M, W] one for each."""
-        if self.settings.shared:
-            return self.context
+    def _own_contexts(self, names: Sequence[str], counts: Sequence[int]) -> Tensor:
+        """One context for each word, [N, M, W]."""
         mean = self.context.mean(dim=0)
-        return torch.stack([self.context[self._rows[name]] if name in self._rows else mean for name in names])
-
-    def _prompt_ids(self, words: tuple[str, ...]) -> Tensor:
-        if words not in self._ids:
-            prefix = " ".join([PLACEHOLDER] * self.context.shape[-2])
-            try:
-                ids = self.encoder.tokenize([f"{prefix} {word}." for word in words]).to(self.context.device)
-            except InputError as error:
-                raise InputError(f"with {self.context.shape[-2]} context tokens: {error}") from None
-            # the tuned classes recur at every step; other lists come and go
-            self._ids = {**({key: self._ids[key] for key in list(self._ids)[:1]}), words: ids}
-        return self._ids[words]
+        contexts = [self.context[self._rows[name]] if name in self._rows else mean for name in names]
+        return torch.stack([context for context, count in zip(contexts, counts, strict=True) for _ in range(count)])
 
 
-def placeholder_id(encoder: DualEncoder) -> int:
-    """Find the token id of the placeholder: the one that two placeholders have twice.
+def initial_context(settings: ContextSettings, encoder: DualEncoder, task: Task, draw: np.random.Generator) -> Tensor:
+    """Give the vectors from which a context starts.
 
     Args:
-        encoder: the dual encoder whose tokenizer is asked.
-
-    Returns:
-        The id.
-
-    Raises:
-        InputError: if the tokenizer does not make one token of the placeholder.
-    """
-    one = encoder.tokenize([PLACEHOLDER])[0].tolist()
-    two = encoder.tokenize([f"{PLACEHOLDER} {PLACEHOLDER}"])[0].tolist()
-    for position, token in enumerate(one[: len(two) - 1]):
-        if two[position] == two[position + 1] == token and token != 0:
-            return int(token)
-    raise InputError(f"the tokenizer of {encoder.name} has no token for '{PLACEHOLDER}', which learned contexts need")
-
-
-def phrase_embeddings(encoder: DualEncoder, phrase: str) -> Tensor:
-    """Look up the token embeddings of a phrase without start, end and padding.
-
-    Args:
+        settings: how it starts.
         encoder: the dual encoder.
-        phrase: words.
+        task: has the template.
+        draw: the random numbers.
 
     Returns:
         float32 [M, W].
 
     Raises:
-        InputError: if the phrase is empty.
+        InputError: if the phrase is empty or the template has no words before the name.
     """
-    placeholder = placeholder_id(encoder)
-    start = encoder.tokenize([PLACEHOLDER])[0].tolist().index(placeholder)
-    # a placeholder behind the phrase marks its end, whatever the tokenizer puts after the text
-    ids = encoder.tokenize([f"{phrase} {PLACEHOLDER}"]).to(encoder.log_logit_scale.device)
-    end = int((ids[0] == placeholder).nonzero()[-1])
-    if end <= start:
-        raise InputError("the initial phrase of the context is empty")
-    with torch.no_grad():
-        return encoder.embed_tokens(ids)[0, start:end].float().clone()
-
-
-def insert(embeddings: Tensor, ids: Tensor, context: Tensor, placeholder: int) -> Tensor:
-    """Put context vectors in the place of the leading placeholders.
-
-    Args:
-        embeddings: [N, L, W] of prompts that begin with M placeholders.
-        ids: int64 [N, L] of the same prompts.
-        context: [M, W] for all prompts, or [N, M, W].
-        placeholder: the token id of the placeholder.
-
-    Returns:
-        [N, L, W].
-
-    Example:
-        >>> ids = torch.tensor([[1, 7, 7, 3, 2]])
-        >>> insert(torch.zeros(1, 5, 1), ids, torch.ones(2, 1), 7)[0, :, 0].tolist()
-        [0.0, 1.0, 1.0, 0.0, 0.0]
-    """
-    start = first_placeholder(ids, placeholder)
-    end = start + context.shape[-2]
-    context = context.expand(len(ids), *context.shape[-2:]).to(embeddings.dtype)
-    return torch.cat([embeddings[:, :start], context, embeddings[:, end:]], dim=1)
-
-
-def first_placeholder(ids: Tensor, placeholder: int) -> int:
-    """Find where the context begins in prompts [N, L] that all have it at the same place.
-
-    Example:
-        >>> first_placeholder(torch.tensor([[1, 7, 7, 3, 2]]), 7)
-        1
-    """
-    return int((ids[0] == placeholder).nonzero()[0])
+    if settings.phrase is not None:
+        return phrase_embeddings(encoder, settings.phrase)
+    shape = (settings.tokens or 0, encoder.text_width)
+    if settings.initial == "random":
+        values = draw.normal(0, STANDARD_DEVIATION, shape)
+        return torch.from_numpy(values).float().to(encoder.log_logit_scale.device)
+    before = task.templates[0].partition("{}")[0].strip()
+    if not before:
+        raise InputError(f"template '{task.templates[0]}' has no words before the name to start the context from")
+    words = phrase_embeddings(encoder, before)[-shape[0] :]
+    return torch.cat([words.new_zeros(shape[0] - len(words), shape[1]), words])

@@ -59,7 +59,7 @@ class Draft:
 
         Args:
             changes: dotted places to values; a nested mapping sets the places inside it, an empty one is a
-                value.
+                value; None for a regularizer or an averaging leaves it out.
             origin: what to name in an error.
 
         Raises:
@@ -106,7 +106,11 @@ class Draft:
         last = place[-1]
         if isinstance(current, list):
             self._inside(current, last, place, origin)
-        current[last] = value
+        if value is None and _is_optional_part(place):
+            if current.pop(last, None) is None:
+                raise InputError(f"{origin}: the method has no {dotted(place)} to leave out")
+        else:
+            current[last] = value
         self._origin[place] = origin
 
     def _inside(self, current: Any, part: str | int, place: Place, origin: str) -> Any:
@@ -121,6 +125,11 @@ class Draft:
         if not isinstance(current[part], dict | list):
             raise InputError(f"{origin}: {dotted(place)} is a value and has nothing inside to set")
         return current[part]
+
+
+def _is_optional_part(place: Place) -> bool:
+    """Whether a regularizer or an averaging stands at a place."""
+    return (len(place) == 4 and place[2] == "regularizers") or (len(place) == 2 and place[0] == "averaging")
 
 
 def _parsed(key: str) -> Place:

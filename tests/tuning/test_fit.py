@@ -180,6 +180,13 @@ def test_watch_sees_every_tenth_and_changes_nothing(encoder, train, cache, pixel
     assert all(torch.equal(a, b) for a, b in zip(watched.tensors().values(), alone.tensors().values(), strict=True))
 
 
+def test_the_chosen_precision_is_in_the_log(encoder, train, cache, monkeypatch):
+    monkeypatch.setattr("calibrant.tuning.loop.fastest_precision", lambda device: "bf16")
+    rows = []
+    tune(encoder, train, "flyp", cache, {**QUICK, "solver.precision": "auto"}, log=rows.append)
+    assert {row["precision"] for row in rows} == {"bf16"}
+
+
 def test_bf16_then_fp32_in_one_process(encoder, train, cache, pixels):
     for precision in ("bf16", "fp32", "bf16"):
         tuned = tune(encoder, train, "flyp", cache, {**QUICK, "solver.precision": precision})

@@ -63,7 +63,14 @@ def test_training_is_the_textbook_loop(encoder, train, cache):
     from calibrant.tuning.batches import Batches, LiveImages
     from calibrant.tuning.solvers.steps import AugmentationSettings
 
-    solver = {"steps": 5, "batch_size": 8, "learning_rate": 0.01, "warmup": 0, "schedule": "constant"}
+    solver = {
+        "steps": 5,
+        "batch_size": 8,
+        "learning_rate": 0.01,
+        "warmup": 0,
+        "schedule": "constant",
+        "precision": "fp32",
+    }
     changes = {"solver": {**solver, "clip_gradient": 0.5}}
     recipe = load_recipe("ft", changes, "tiny")
     tuned = fit(encoder, train, recipe, cache=cache, progress=False, seed=3)

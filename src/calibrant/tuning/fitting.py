@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from calibrant.data.evaluation_set import EvaluationSet
@@ -17,6 +16,7 @@ from calibrant.models.feature_cache import FeatureCache
 from calibrant.storage import digest
 from calibrant.tuning.checkpoint import Checkpoint
 from calibrant.tuning.components import AVERAGINGS, OBJECTIVES, REGULARIZERS, SOLVERS
+from calibrant.tuning.precision import default_device
 from calibrant.tuning.recipe import Recipe, load_recipe
 from calibrant.tuning.solvers.base import Callbacks, Work
 from calibrant.tuning.task import Task
@@ -76,7 +76,7 @@ def fit(
     carried: Mapping[str, Tensor] = checkpoint.group("carried") if checkpoint else {}
     first = checkpoint.stage if checkpoint else 0
     for stage in range(first, len(recipe.stages)):
-        model = build(encoder.to(_device()), task, recipe, stage, seed)
+        model = build(encoder.to(default_device()), task, recipe, stage, seed)
         model.load_tensors(carried)
         resume = checkpoint if checkpoint is not None and checkpoint.stage == stage else None
         work = _work(model, train, recipe, stage, seed, cache or FeatureCache(), identity, carried, callbacks, resume)
@@ -112,12 +112,6 @@ def _work(
         model, train, objective, regularizers, averagings, seed, stage, cache, identity, carried, callbacks,
         resume
     )  # fmt: skip
-
-
-def _device() -> torch.device:
-    """Where accelerate will train; regularizers and averagings keep their tensors there from the start."""
-    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return found or torch.device("cpu")
 
 
 def _check_labels(train: EvaluationSet) -> None:

@@ -19,6 +19,7 @@ from calibrant.tuning.objectives.base import Objective
 from calibrant.tuning.optimization import learning_rate, make_optimizer, optimizer_tensors, restore_optimizer
 from calibrant.tuning.outputs import Batch, Outputs
 from calibrant.tuning.parameterizations.base import Parameterization
+from calibrant.tuning.precision import default_device, fastest_precision
 from calibrant.tuning.regularizers.base import Regularizer
 from calibrant.tuning.solvers.base import Work
 from calibrant.tuning.solvers.steps import StepsSettings
@@ -75,7 +76,8 @@ def run(work: Work, settings: StepsSettings) -> None:
     if work.objective is None:
         raise InputError(f"stages.{work.stage} has no objective to train towards")
     total = settings.total(len(work.train))
-    accelerator = _accelerator(settings.precision)
+    precision = fastest_precision(default_device()) if settings.precision == "auto" else settings.precision
+    accelerator = _accelerator(precision)
     trainables = work.model.parameterization.trainables()
     step_module = Step(work.model.parameterization, work.objective, work.regularizers, work.model.zero_shot)
     step_module, optimizer = accelerator.prepare(step_module, make_optimizer(trainables, settings))
@@ -85,7 +87,7 @@ def run(work: Work, settings: StepsSettings) -> None:
     watched = {round(total * tenth / 10) for tenth in range(1, 11)}
     with (
         progress_bar("tuning", total, callbacks.progress, done=start) as advance,
-        _fast_and_repeatable(accelerator.device, settings.precision),
+        _fast_and_repeatable(accelerator),
     ):
         for step, batch in enumerate(batches.ahead(start, total), start=start):
             rate = learning_rate(step, total, settings)
@@ -105,7 +107,7 @@ def run(work: Work, settings: StepsSettings) -> None:
                 regularizer.after_step(done, total)
             for averaging in work.averagings.values():
                 averaging.after_step(done, total)
-            row = _row(work.stage, done, rate, terms)
+            row = {**_row(work.stage, done, rate, terms), "precision": precision}
             if callbacks.watch is not None and done in watched:
                 row |= callbacks.watch(done, total, work.model) or {}
             if callbacks.log is not None:
@@ -131,14 +133,15 @@ def _accelerator(precision: str) -> Accelerator:
 
 
 @contextlib.contextmanager
-def _fast_and_repeatable(device: torch.device, precision: str) -> Iterator[None]:
+def _fast_and_repeatable(accelerator: Accelerator) -> Iterator[None]:
     """Flush denormals, which stall matrix products, and avoid the slow bf16 attention of CPUs."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     flushed = torch.set_flush_denormal(True)
     try:
         # on a CPU the backward of flash attention in bf16 takes more than half of a step
-        with sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" and precision == "bf16" else contextlib.nullcontext():
+        slow = accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16"
+        with sdpa_kernel(SDPBackend.MATH) if slow else contextlib.nullcontext():
             yield
     finally:
         if flushed:
@@ -242,7 +245,11 @@ def _checkpoint(work: Work, done: int, optimizer: Any, accelerator: Accelerator)
     # a copy, since the caller may keep it while training goes on
     copies = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
     scalars = {"loss_scale": accelerator.scaler.state_dict()} if accelerator.scaler is not None else {}
-    return Checkpoint(work.stage, done, copies, scalars, dict(work.identity), surroundings(accelerator.device))
+    return Checkpoint(work.stage, done, copies, scalars, dict(work.identity), _surroundings(accelerator))
+
+
+def _surroundings(accelerator: Accelerator) -> dict[str, Any]:
+    return {**surroundings(accelerator.device), "precision": accelerator.mixed_precision}
 
 
 @torch.no_grad()
@@ -251,7 +258,7 @@ def _resume(work: Work, optimizer: Any, accelerator: Accelerator) -> int:
     checkpoint = work.resume
     if checkpoint is None:
         return 0
-    checkpoint.check(work.identity, surroundings(accelerator.device))
+    checkpoint.check(work.identity, _surroundings(accelerator))
     work.model.load_tensors(checkpoint.group("trained"))
     restore_optimizer(optimizer, work.model.parameterization.trainables(), checkpoint.group("optimizer"))
     for name, tensor in _live_tensors(work).items():

@@ -31,6 +31,7 @@ class StepsSettings(Settings):
     Attributes:
         optimizer: ``"adamw"``, ``"adam"`` or ``"sgd"`` (momentum 0.9).
         learning_rate: at its highest.
+        epsilon: what Adam and AdamW add to the root of the second moment.
         rate_factors: beginnings of the names of trained tensors whose learning rate is another multiple of that.
         weight_decay: of the tensors that `decay` names.
         decay: ``"all"`` tensors, or only ``"matrices"`` (not biases, norms and scales).
@@ -40,8 +41,8 @@ class StepsSettings(Settings):
         steps: number of steps; this or `epochs`.
         batch_size: samples per step.
         clip_gradient: largest norm of the gradient, or None.
-        precision: ``"fp32"``, ``"bf16"`` or ``"fp16"`` (GPU only); features, logits and losses are float32 in
-            each.
+        precision: ``"fp32"``, ``"bf16"``, ``"fp16"`` (GPU only), or ``"auto"`` for bf16 where the hardware has it
+            and fp32 elsewhere; features, logits and losses are float32 in each.
         views: ``"live"`` augments at every step; N keeps the features of N augmented views and draws one at
             every step (1: the plain image), which needs an image tower that is not trained.
         augmentation: of training images.
@@ -49,6 +50,7 @@ class StepsSettings(Settings):
 
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float = Field(gt=0)
+    epsilon: float = Field(default=1e-8, gt=0)
     rate_factors: dict[str, PositiveFloat] = {}
     weight_decay: float = Field(default=0.0, ge=0)
     decay: Literal["all", "matrices"] = "all"
@@ -58,7 +60,7 @@ class StepsSettings(Settings):
     steps: int | None = Field(default=None, ge=0)
     batch_size: PositiveInt
     clip_gradient: float | None = Field(default=None, gt=0)
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
     views: Literal["live"] | PositiveInt = "live"
     augmentation: AugmentationSettings = AugmentationSettings()
 

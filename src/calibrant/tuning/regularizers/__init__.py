@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calibrant.tuning.regularizers.adapted_consistency import adapted_consistency
 from calibrant.tuning.regularizers.context_distribution import context_distribution
 from calibrant.tuning.regularizers.cross_projection_norm import cross_projection_norm
 from calibrant.tuning.regularizers.l2_sp import distance_to_start
@@ -17,6 +18,7 @@ from calibrant.tuning.regularizers.smallest_singular_value import smallest_singu
 from calibrant.tuning.regularizers.text_consistency import feature_consistency
 
 __all__ = [
+    "adapted_consistency",
     "context_distribution",
     "cross_projection_norm",
     "distance_to_start",

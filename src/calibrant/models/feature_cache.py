@@ -84,7 +84,7 @@ class FeatureCache:
             computation = _Computation(encoder, images, views, seed, augmentation, np.dtype(dtype))
             with write_once(path) as temporary, open(temporary, "rb+") as file:
                 computation.write(file, batch, progress)
-        stored = _mapped(path)
+        stored = mapped(path)
         return stored[0] if views == 1 else stored
 
     def drawn(
@@ -123,7 +123,7 @@ class FeatureCache:
             computation = _DrawnViews(encoder, _Repeated(images, pairs), 1, seed, crop, np.dtype("float32"))
             with write_once(path) as temporary, open(temporary, "rb+") as file:
                 computation.write(file, batch, progress)
-        return _mapped(path)[0]  # type: ignore[no-any-return]
+        return mapped(path)[0]  # type: ignore[no-any-return]
 
     def path(
         self,
@@ -185,7 +185,7 @@ class _Computation:
         for first in range(0, len(self.images), images_at_once):
             indices = range(first, min(first + images_at_once, len(self.images)))
             pixels = torch.stack([view for index in indices for view in self.prepared(index)])
-            with _eval_mode(self.encoder), torch.inference_mode(), torch.autocast(device.type, enabled=False):
+            with eval_mode(self.encoder), torch.inference_mode(), torch.autocast(device.type, enabled=False):
                 encoded = self.encoder.encode_image(pixels.to(device)).cpu().numpy()
             yield first, encoded.reshape(len(indices), self.views, -1).transpose(1, 0, 2)
 
@@ -236,7 +236,18 @@ def _content(images: ImageSet) -> str:
     return images.fingerprint or digest(*(np.asarray(images.images[i]) for i in range(len(images))))
 
 
-def _mapped(path: Path) -> np.memmap[Any, np.dtype[Any]]:
+def mapped(path: Path) -> np.memmap[Any, np.dtype[Any]]:
+    """Map a stored array into memory.
+
+    Args:
+        path: the ``.npy`` file.
+
+    Returns:
+        The array, read-only.
+
+    Raises:
+        InputError: if the file is damaged.
+    """
     try:
         stored: np.memmap[Any, np.dtype[Any]] = np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:
@@ -245,7 +256,12 @@ def _mapped(path: Path) -> np.memmap[Any, np.dtype[Any]]:
 
 
 @contextlib.contextmanager
-def _eval_mode(encoder: DualEncoder) -> Iterator[None]:
+def eval_mode(encoder: DualEncoder) -> Iterator[None]:
+    """Put a model into eval mode for a while.
+
+    Args:
+        encoder: the model; afterwards every module is in the mode that it was in.
+    """
     modes = {module: module.training for module in encoder.modules()}
     encoder.eval()
     try:

@@ -33,7 +33,7 @@ class Outputs:
         self.model = model
         self.batch = batch
         self.zero_shot = zero_shot
-        self._text: dict[tuple[str, ...], Tensor] = {}
+        self._text: dict[tuple[tuple[str, ...], tuple[str, ...]], Tensor] = {}
 
     @property
     def labels(self) -> Tensor:
@@ -76,18 +76,22 @@ class Outputs:
         """Scalar."""
         return self.model.encoder.logit_scale
 
-    def text_features(self, names: Sequence[str]) -> Tensor:
+    def text_features(self, names: Sequence[str], templates: Sequence[str] | None = None) -> Tensor:
         """Encode classes of any name; the same names are encoded once.
 
         Args:
             names: C class names.
+            templates: class prompts with ``{}``; by default those of the task. A learned context has no use for them.
 
         Returns:
             float32 [C, D], or [N, C, D] where the parameterization is conditioned on the images.
         """
-        key = tuple(names)
+        key = (tuple(names), tuple(templates or ()))
         if key not in self._text:
-            self._text[key] = self.model.text_features_for(names, self.image_features)
+            if templates is None or self.model.image_conditioned:
+                self._text[key] = self.model.text_features_for(names, self.image_features)
+            else:
+                self._text[key] = self.model.text_features(names, templates)
         return self._text[key]
 
     @cached_property

@@ -24,7 +24,7 @@ def text(
     pool: Annotated[Path, typer.Option(help="The drawings of `build_emoji.py pool`.")],
     work: Work,
     minutes: Minutes = 75.0,
-    steps: int = 2300,
+    steps: int = 6500,
     seed: int = 1,
 ) -> None:
     """Distil the sentence encoder into the text tower."""

@@ -36,7 +36,7 @@ class Phase:
     steps: int
 
 
-PHASES = (Phase(32, 4400), Phase(48, 3000), Phase(64, 2500))
+PHASES = (Phase(32, 4400), Phase(48, 2200), Phase(64, 2200))
 
 
 def pixels(images: torch.Tensor, side: int) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from calibrant.metrics.binomial import clopper_pearson, share
 from calibrant.metrics.calibration import calibration_error
 from calibrant.metrics.definitions import definitions
+from calibrant.metrics.diagnostics import feature_divergence, logit_gap, signed_gap, smallest_singular_value
 from calibrant.metrics.estimate import Estimate
 from calibrant.metrics.groups import GroupSummary, by_group
 from calibrant.metrics.intervals import Interval, interval
@@ -27,7 +28,9 @@ __all__ = [
     "clopper_pearson",
     "definitions",
     "ece_difference",
+    "feature_divergence",
     "interval",
+    "logit_gap",
     "mean_confidence",
     "nll",
     "nll_from_logits",
@@ -35,6 +38,8 @@ __all__ = [
     "paired_difference",
     "reliability",
     "share",
+    "signed_gap",
+    "smallest_singular_value",
     "summary",
     "summary_with_intervals",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -13,8 +12,7 @@ from calibrant.errors import InputError
 from calibrant.tuning.components import OBJECTIVES
 from calibrant.tuning.objectives.base import Objective
 from calibrant.tuning.objectives.cross_entropy import cross_entropy
-from calibrant.tuning.outputs import Batch, Outputs
-from calibrant.tuning.parameterizations.base import Parameterization
+from calibrant.tuning.outputs import Outputs
 from calibrant.tuning.parameterizations.prompt_distribution import PromptDistribution
 from calibrant.tuning.settings import Settings
 
@@ -84,41 +82,26 @@ class PromptDistributionSettings(Settings):
     """Settings of `PromptDistributionLoss`.
 
     Attributes:
-        prompts_per_step: n, how many prompts are drawn at each step, without putting back.
         overlap: the factor of `prompt_overlap`.
     """
 
-    prompts_per_step: int = Field(default=4, ge=2)
     overlap: float = Field(default=0.1, ge=0)
 
 
 @OBJECTIVES.register("prompt_distribution")
 class PromptDistributionLoss(Objective):
-    """Cross-entropy of `upper_bound_logits` of a few prompts, plus a share of their `prompt_overlap`.
-
-    Regularizers see the mean over all prompts, which is what the tuned model answers with.
-    """
+    """Cross-entropy of `upper_bound_logits` over the prompts of a step, plus a share of their `prompt_overlap`."""
 
     Settings: ClassVar[type[Settings]] = PromptDistributionSettings
     settings: PromptDistributionSettings
 
-    def on_batch(self, batch: Batch, model: Parameterization, draw: np.random.Generator) -> Batch:
-        if not isinstance(model, PromptDistribution):
-            raise InputError(f"the objective '{self.name}' trains several prompts; '{model.name}' has one")
-        if self.settings.prompts_per_step > model.prompts:
-            raise InputError(
-                f"objective.prompts_per_step is {self.settings.prompts_per_step}, but there are {model.prompts} prompts"
-            )
-        if "targets" in batch:
-            raise InputError(f"the objective '{self.name}' needs one label for each image, not shares of several")
-        chosen = draw.permutation(model.prompts)[: self.settings.prompts_per_step]
-        return {**batch, "prompts": torch.from_numpy(chosen)}
-
     def loss(self, outputs: Outputs) -> Tensor:
         model = outputs.model
-        assert isinstance(model, PromptDistribution)
-        chosen = outputs.batch["prompts"].tolist()
-        features = model.prompt_features(model.task.classes, chosen)
+        if not isinstance(model, PromptDistribution):
+            raise InputError(f"the objective '{self.name}' compares several prompts, but '{model.name}' has none")
+        if "targets" in outputs.batch:
+            raise InputError(f"the objective '{self.name}' needs one label for each image, not shares of several")
+        features = model.prompt_features(model.task.classes)
         logits = upper_bound_logits(outputs.image_features, features, outputs.labels, outputs.logit_scale)
-        overlap = prompt_overlap(model.nameless_features(chosen))
+        overlap = prompt_overlap(model.nameless_features())
         return cross_entropy(logits, outputs.labels) + self.settings.overlap * overlap

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from calibrant.errors import InputError
-from calibrant.models.dual_encoder import DualEncoder
+from calibrant.models.dual_encoder import BlockEdit, DualEncoder
 from calibrant.tuning.task import Task
 
 Position = Literal["end", "middle", "front"]
@@ -29,6 +29,9 @@ class ClassPrompts:
         tokens: M, the number of context tokens.
         position: where the word stands; in the middle it follows the first half of the context, rounded down.
 
+    Attributes:
+        start: the place of the first token of a prompt's text, behind the start token.
+
     Raises:
         InputError: if the tokenizer does not make one token of the placeholder.
     """
@@ -38,15 +41,17 @@ class ClassPrompts:
         self.tokens = tokens
         self.leading = {"end": tokens, "middle": tokens // 2, "front": 0}[position]
         self.placeholder = placeholder_id(encoder)
-        self._start = first_placeholder(encoder.tokenize([PLACEHOLDER]), self.placeholder)
+        self.start = first_placeholder(encoder.tokenize([PLACEHOLDER]), self.placeholder)
         self._rows: dict[str, Tensor] = {}
 
-    def encode(self, words: Sequence[str], context: Tensor) -> Tensor:
+    def encode(self, words: Sequence[str], context: Tensor, edit: BlockEdit | None = None) -> Tensor:
         """Encode words in their context.
 
         Args:
             words: N words; an empty one leaves the context alone.
             context: [M, W] for all words, or [N, M, W], one for each.
+            edit: changes tokens between the blocks of the text tower; it sees whole prompts or only what all have in
+                front, so it may change the start token and the context before the name, nothing else.
 
         Returns:
             float32 [N, D], rows of unit norm.
@@ -55,8 +60,8 @@ class ClassPrompts:
             InputError: if a prompt is too long.
         """
         if context.ndim == 3 or not self._can_share:
-            return self.encoder.encode_text_embeddings(*self.whole(words, context))
-        return self.encoder.encode_text_after_prefix(*self._divided(words, context))
+            return self.encoder.encode_text_embeddings(*self.whole(words, context), edit)
+        return self.encoder.encode_text_after_prefix(*self._divided(words, context), edit)
 
     def encode_each(self, words: Sequence[str], contexts: Tensor) -> Tensor:
         """Encode all words in each of several contexts.
@@ -129,7 +134,7 @@ class ClassPrompts:
         behind = found.flip(1).cumsum(1).flip(1)
         trailing = self.tokens - self.leading
         last = (found.bool() & (behind <= trailing)).nonzero()[:, 1].view(len(ids), trailing)
-        first = torch.arange(self._start, self._start + self.leading, device=ids.device).expand(len(ids), -1)
+        first = torch.arange(self.start, self.start + self.leading, device=ids.device).expand(len(ids), -1)
         return torch.cat([first, last], dim=1)
 
     @property
@@ -139,8 +144,8 @@ class ClassPrompts:
     def _divided(self, words: Sequence[str], context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What prompts begin with, [P, W] or [B, P, W]; how they go on, [N, S, W]; ids [N, S] of that."""
         ids = self.ids(words)
-        end = self._start + self.leading
-        begin, rest = ids[0, : self._start], ids[:, end:]
+        end = self.start + self.leading
+        begin, rest = ids[0, : self.start], ids[:, end:]
         started = self.encoder.embed_tokens(begin[None])[0].expand(*context.shape[:-2], -1, -1)
         leading = context[..., : self.leading, :].to(started.dtype)
         prefix = torch.cat([started, leading], dim=-2)

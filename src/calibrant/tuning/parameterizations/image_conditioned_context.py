@@ -101,6 +101,6 @@ class ImageConditionedContext(Parameterization):
         at_once = max(1, PROMPTS_AT_ONCE // len(words))
         parts = [
             cosine_logits(images, self.text_features_for(names, images), self.encoder)
-            for images in image_features.split(at_once)
+            for images in torch.split(image_features, at_once)
         ]
         return torch.cat(parts)

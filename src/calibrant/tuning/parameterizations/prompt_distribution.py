@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,17 +28,20 @@ class PromptDistributionSettings(Settings):
         front: how many prompts begin with the class name.
         middle: how many have it in the middle of the context.
         end: how many end with it.
+        per_step: how many of them are drawn for each training step, without putting back.
     """
 
     tokens: int = Field(default=16, ge=1)
     front: int = Field(default=8, ge=0)
     middle: int = Field(default=8, ge=0)
     end: int = Field(default=16, ge=0)
+    per_step: int = Field(default=4, ge=2)
 
     @model_validator(mode="after")
-    def _several(self) -> PromptDistributionSettings:
-        if self.front + self.middle + self.end < 2:
-            raise ValueError("a distribution needs at least two prompts: 'front', 'middle' and 'end' add up to fewer")
+    def _enough(self) -> PromptDistributionSettings:
+        count = self.front + self.middle + self.end
+        if count < self.per_step:
+            raise ValueError(f"'front', 'middle' and 'end' add up to {count} prompts, fewer than 'per_step'")
         return self
 
 
@@ -46,7 +50,8 @@ class PromptDistribution(Parameterization):
     """K prompts of M context vectors; a class is the mean of its K unit-norm embeddings.
 
     Images are compared with the mean itself, whose norm is below 1 by as much as the prompts disagree;
-    `text_features` gives its direction. Templates do not enter; synonyms of a class are averaged in each prompt.
+    `text_features` gives its direction. A training step sees a few of the prompts only, whatever asks for
+    features. Templates do not enter; synonyms of a class are averaged in each prompt.
 
     References:
         Lu, Liu, Zhang, Liu, Tian (2022). Prompt distribution learning. CVPR.
@@ -64,39 +69,41 @@ class PromptDistribution(Parameterization):
         self._prompts = {place: ClassPrompts(encoder, settings.tokens, place) for place in places}
         values = draw.normal(0, STANDARD_DEVIATION, (len(self._place_of), settings.tokens, encoder.text_width))
         self.contexts = nn.Parameter(torch.from_numpy(values).float().to(encoder.log_logit_scale.device))
+        self._per_step = settings.per_step
+        self._chosen = self._all = list(range(len(self._place_of)))
         self._means: dict[Any, Tensor] = {}
-
-    @property
-    def prompts(self) -> int:
-        """K, the number of prompts."""
-        return len(self.contexts)
 
     def trainables(self) -> dict[str, nn.Parameter]:
         return {"contexts": self.contexts}
 
-    def prompt_features(self, names: Sequence[str], prompts: Iterable[int] | None = None) -> Tensor:
-        """Encode classes in several prompts.
+    @contextmanager
+    def at_step(self, draw: np.random.Generator) -> Iterator[None]:
+        """Draw the prompts of one training step; outside of the context all of them answer."""
+        self._chosen = draw.permutation(len(self._all))[: self._per_step].tolist()
+        try:
+            yield
+        finally:
+            self._chosen = self._all
+
+    def prompt_features(self, names: Sequence[str]) -> Tensor:
+        """Encode classes in every prompt of the step, or in all.
 
         Args:
             names: C class names.
-            prompts: numbers of n prompts from 0; by default all.
 
         Returns:
             float32 [n, C, D], unit norm along D.
         """
         words, counts = words_of(self.task, names)
-        return averaged(self._encode(words, prompts), counts)
+        return averaged(self._encode(words), counts)
 
-    def nameless_features(self, prompts: Iterable[int]) -> Tensor:
-        """Encode prompts without any class name.
-
-        Args:
-            prompts: numbers of n prompts from 0.
+    def nameless_features(self) -> Tensor:
+        """Encode the prompts of the step, or all, without any class name.
 
         Returns:
             float32 [n, D], rows of unit norm.
         """
-        return self._encode([""], prompts)[:, 0]
+        return self._encode([""])[:, 0]
 
     def text_features(self, names: Sequence[str], templates: Sequence[str] | None = None) -> Tensor:
         """Give the direction of each class's mean embedding; see the class for templates and synonyms."""
@@ -107,19 +114,15 @@ class PromptDistribution(Parameterization):
         return cosine_logits(image_features, self._mean(names), self.encoder)
 
     def _mean(self, names: Sequence[str]) -> Tensor:
-        """[C, D]; without gradients that of the last class lists is remembered."""
+        """[C, D]; without gradients that of the last two class lists is remembered."""
         if torch.is_grad_enabled():
             return self.prompt_features(names).mean(dim=0)
         words, counts = words_of(self.task, names)
-        key = (tuple(words), tuple(counts), self.contexts._version)
+        key = (tuple(words), tuple(counts), tuple(self._chosen), self.contexts._version)
         if key not in self._means:
-            kept = list(self._means.items())[-1:]
-            mean = self.prompt_features(names).mean(dim=0)
-            self._means = dict([*kept, (key, mean)])
+            self._means = {**dict(list(self._means.items())[-1:]), key: self.prompt_features(names).mean(dim=0)}
         return self._means[key]
 
-    def _encode(self, words: Sequence[str], prompts: Iterable[int] | None) -> Tensor:
+    def _encode(self, words: Sequence[str]) -> Tensor:
         """[n, words, D], rows of unit norm."""
-        numbers = range(self.prompts) if prompts is None else prompts
-        encoded = [self._prompts[self._place_of[k]].encode(words, self.contexts[k]) for k in numbers]
-        return torch.stack(encoded)
+        return torch.stack([self._prompts[self._place_of[k]].encode(words, self.contexts[k]) for k in self._chosen])

@@ -22,7 +22,7 @@ class Attention(nn.Module):
     value are slices of one product.
 
     Args:
-        source: the module to stand in for; its parameters are shared, not copied.
+        source: the module to stand in for, PyTorch's or another one of ours; its parameters are shared, not copied.
 
     Raises:
         ValueError: if `source` is not plain self-attention.
@@ -36,15 +36,15 @@ class Attention(nn.Module):
         True
     """
 
-    def __init__(self, source: nn.MultiheadAttention) -> None:
+    def __init__(self, source: nn.MultiheadAttention | Attention) -> None:
         super().__init__()
-        if not is_plain(source):
+        if not isinstance(source, Attention) and not is_plain(source):
             raise ValueError("only self-attention with one fused projection and no dropout can be replaced")
         self.embed_dim: int = source.embed_dim
         self.num_heads: int = source.num_heads
-        self.in_proj_weight = source.in_proj_weight
-        self.in_proj_bias = source.in_proj_bias
-        self.out_proj = source.out_proj
+        self.in_proj_weight: nn.Parameter = source.in_proj_weight
+        self.in_proj_bias: nn.Parameter | None = source.in_proj_bias
+        self.out_proj: nn.Linear = source.out_proj
         self.record: Callable[[Tensor], None] | None = None
 
     def forward(

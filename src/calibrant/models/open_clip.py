@@ -138,7 +138,9 @@ class OpenClipEncoder(DualEncoder):
     @property
     @override
     def image_projection(self) -> Tensor | None:
-        projection = getattr(self.network.visual, "proj", None)
+        visual = self.network.visual
+        # a ResNet of CLIP ends in the output layer of its attention pool, a Linear
+        projection = visual.attnpool.c_proj.weight.T if hasattr(visual, "attnpool") else getattr(visual, "proj", None)
         return projection if isinstance(projection, Tensor) else None
 
     @property

@@ -88,7 +88,8 @@ class SelfDistillation(Regularizer):
     def __init__(self, settings: SelfDistillationSettings, model: TunedModel) -> None:
         super().__init__(settings, model)
         trained = model.parameterization.trainables()
-        self.teacher = {name: tensor.detach().clone() for name, tensor in trained.items()}
+        # parameters, since they stand in for parameters
+        self.teacher = {name: nn.Parameter(tensor.detach().clone(), False) for name, tensor in trained.items()}
         self.done = torch.zeros((), dtype=torch.int64)
         self._pairs = _Pairs(model.parameterization)
         places = {id(tensor): place for place, tensor in self._pairs.named_parameters()}
@@ -117,7 +118,7 @@ class SelfDistillation(Regularizer):
         if (step - 1) % max(1, int(self.settings.period * total)) == 0:
             given = self.settings
             momentum = ema_momentum(step - 1, total, given.start, given.end, given.ramp)
-            moving_average(self.teacher, dict(self.model.parameterization.trainables()), momentum)
+            moving_average(dict(self.teacher), dict(self.model.parameterization.trainables()), momentum)
 
     def state(self) -> dict[str, Tensor]:
         return {"done": self.done, **{f"teacher.{name}": tensor for name, tensor in self.teacher.items()}}

@@ -74,7 +74,7 @@ class ClassAwareTokens(Parameterization):
             drawn_linear(settings.hidden, self.context.numel(), draw, device),
         )
         self._prompts = ClassPrompts(encoder, len(self.context))
-        self._class_features: dict[tuple[str, ...], Tensor] = {}
+        self._class_features: dict[tuple[tuple[str, ...], ...], Tensor] = {}
 
     def trainables(self) -> dict[str, nn.Parameter]:
         return {"context": self.context, **dict(self.token_net.named_parameters(prefix="token_net"))}
@@ -119,7 +119,7 @@ class ClassAwareTokens(Parameterization):
 
     def _zero_shot(self, names: Sequence[str], templates: tuple[str, ...]) -> Tensor:
         """Zero-shot class embeddings [C, D]; the text tower is untouched, so each is computed once."""
-        keys = [(*templates, *self.task.synonyms(name)) for name in names]
+        keys = [(templates, tuple(self.task.synonyms(name))) for name in names]
         new = {key: name for key, name in zip(keys, names, strict=True) if key not in self._class_features}
         if new:
             # they outlive the step, so in full precision and fit for later training

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ from calibrant import provenance
 from calibrant.cautions import before_tuning, noted_warnings
 from calibrant.command_line import tune_command
 from calibrant.data.labelled_files import LabelledFiles
-from calibrant.errors import InputError, require
+from calibrant.errors import CalibrantWarning, InputError, require
+from calibrant.few_classes import batch_size, version_for
 from calibrant.naming import file_name
 from calibrant.opening import Opened, open_data, open_model, shots_of
 from calibrant.resuming import AnotherRun, check_same
@@ -86,7 +88,7 @@ def tune(
         encoder = open_model(model, checkpoint=checkpoint, offline=offline)
         opened = open_data(data, data_options, data_seed)
         train = shots_of(opened.data, shots, data_seed)
-        recipe = _recipe(method, overrides, profile, encoder.name)
+        recipe = _recipe(method, overrides, profile, encoder.name, opened.data, train)
         folder = Path(output) if output is not None else default_output(opened.data.name, method)
         given = {
             "method": method,
@@ -183,10 +185,31 @@ def _seed(own: int | None, both: int | None) -> int:
     return 1 if both is None else both
 
 
-def _recipe(method: str, overrides: Mapping[str, Any] | None, profile: str | None, model: str) -> Recipe:
+def _recipe(
+    method: str,
+    overrides: Mapping[str, Any] | None,
+    profile: str | None,
+    model: str,
+    data: Data,
+    train: EvaluationSet,
+) -> Recipe:
+    """Find the recipe; on the user's own images, in the version that their classes call for."""
     from calibrant.tuning.recipe import load_recipe
 
-    return load_recipe(method, dict(overrides or {}), profile or profile_for(method, model))
+    given, profile = dict(overrides or {}), profile or profile_for(method, model)
+    recipe = load_recipe(method, given, profile)
+    if not isinstance(data, LabelledFiles):
+        return recipe
+    suited = version_for(recipe, method, len(train.classes), len(train), given)
+    if suited == method:
+        return recipe
+    warnings.warn(
+        f"{method} is tuned as {suited}: in batches of {batch_size(recipe, len(train))} images of {len(train.classes)} "
+        "classes several have the same class, and are not to be told apart; --set objective.name=contrastive does so",
+        CalibrantWarning,
+        stacklevel=3,
+    )
+    return load_recipe(suited, given, profile)
 
 
 def _record(

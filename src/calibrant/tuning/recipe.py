@@ -162,6 +162,27 @@ def profiles_of(method: str | Path) -> list[str]:
     return _profiles(validate(_File, values, partial(_line, path, lines)))
 
 
+def versions_of(method: str | Path) -> list[str]:
+    """List the versions of a method.
+
+    Args:
+        method: as `load_recipe` takes it.
+
+    Returns:
+        What may follow its name and ``@``.
+
+    Raises:
+        InputError: if there is no such method, or its file is not valid.
+
+    Example:
+        >>> versions_of("flyp+ema")
+        ['few-classes']
+    """
+    path, _, _ = _parsed(method)
+    values, lines = read_yaml(path)
+    return list(validate(_File, values, partial(_line, path, lines)).versions)
+
+
 def list_recipes() -> list[dict[str, Any]]:
     """Describe every method, for ``calibrant list methods``; does not need torch.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
-from calibrant.data.vocabulary.wordnet import read_synsets
+from calibrant.data.vocabulary.wordnet import Synset, read_synsets
 
 # endings of plurals, and what stands in their place in the singular
 _PLURALS = (("ies", "y"), ("ves", "f"), ("ves", "fe"), ("es", ""), ("s", ""))
@@ -30,7 +31,7 @@ def spellings(name: str) -> frozenset[str]:
     """
     plain = " ".join(name.casefold().replace("_", " ").replace("-", " ").split())
     found = {plain}
-    if not plain.endswith(_NO_PLURALS):
+    if plain.endswith("s") and not plain.endswith(_NO_PLURALS):
         for ending, singular in _PLURALS:
             stem = plain.removesuffix(ending)
             if stem != plain and len((stem + singular).rpartition(" ")[2]) >= _SHORTEST:
@@ -53,12 +54,9 @@ def synonyms(names: Iterable[str]) -> frozenset[str]:
         >>> "automobile" in synonyms(["cars"])
         True
     """
-    own = frozenset().union(*map(spellings, names))
-    found = set(own)
-    for synset in read_synsets():
-        if any(_plain(lemma) in own for lemma in synset):
-            found.update(*map(spellings, synset))
-    return frozenset(found)
+    own: frozenset[str] = frozenset().union(*map(spellings, names))
+    shared = (synset for spelling in own for synset in _synsets_of_lemmas().get(spelling, ()))
+    return own.union(*(spellings(lemma) for synset in shared for lemma in synset))
 
 
 def equal_or_synonymous(words: Iterable[str], names: Iterable[str]) -> frozenset[str]:
@@ -80,5 +78,10 @@ def equal_or_synonymous(words: Iterable[str], names: Iterable[str]) -> frozenset
     return frozenset(word for word in words if not meant.isdisjoint(spellings(word)))
 
 
-def _plain(lemma: str) -> str:
-    return lemma.lower().replace("-", " ")
+@cache
+def _synsets_of_lemmas() -> dict[str, list[Synset]]:
+    found: dict[str, list[Synset]] = {}
+    for synset in read_synsets():
+        for lemma in synset:
+            found.setdefault(lemma.casefold().replace("-", " "), []).append(synset)
+    return found

@@ -61,9 +61,10 @@ def without_conflict(gradient: Tensor, general: Tensor, strength: float = 1.0) -
         >>> without_conflict(torch.tensor([1.0, -1.0]), torch.tensor([0.0, 2.0])).tolist()
         [1.0, 0.0]
     """
-    # of unit norm first: the square of a small norm is 0 in single precision
-    norm = torch.linalg.vector_norm(general)
-    direction = general / torch.where(norm > 0, norm, 1)
+    # its largest entry becomes 1 first: the squares of small ones would vanish
+    largest = general.abs().amax()
+    scaled = general / torch.where(largest > 0, largest, 1)
+    direction = scaled / torch.linalg.vector_norm(scaled).clamp(min=1)
     along = (gradient * direction).sum()
     return gradient - strength * along.clamp(max=0) * direction
 

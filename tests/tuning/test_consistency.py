@@ -13,6 +13,10 @@ from hypothesis import strategies as st
 
 from calibrant.errors import InputError
 from calibrant.models.text import encode_prompts
+from calibrant.tuning.components import REGULARIZERS
+from calibrant.tuning.fitting import fit
+from calibrant.tuning.loop import Step
+from calibrant.tuning.objectives.cross_entropy import CrossEntropy
 from calibrant.tuning.outputs import Outputs
 from calibrant.tuning.rand_augment import CHANGES, rand_augment, view
 from calibrant.tuning.recipe import load_recipe
@@ -21,6 +25,7 @@ from calibrant.tuning.regularizers.adapted_consistency import AdaptedConsistency
 from calibrant.tuning.regularizers.image_consistency import ImageConsistency, ImageConsistencySettings
 from calibrant.tuning.regularizers.logit_consistency import LogitConsistency, LogitConsistencySettings
 from calibrant.tuning.regularizers.text_consistency import TextConsistency, TextConsistencySettings
+from calibrant.tuning.settings import Settings
 from calibrant.tuning.task import Task
 from calibrant.tuning.tuned_model import build
 
@@ -219,3 +224,32 @@ def test_random_changes_depend_on_the_draw_alone():
     one, two, three = (rand_augment(image, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert (one == two).all()
     assert (one != three).any()
+
+
+@pytest.mark.parametrize("method", ["promptsrc+dor", "coprompt+dor"])
+def test_dor_goes_with_both_methods(encoder, train, tmp_path, method):
+    words = tmp_path / "words.txt"
+    words.write_text("lamp\nriver\nspoon\nviolin\n")
+    quick = {"solver.steps": 2, "solver.batch_size": 8, "regularizers.dor.vocabulary": str(words)}
+    rows = []
+    fit(encoder, train, load_recipe(method, quick, profile="tiny"), log=rows.append, progress=False)
+    own = {"promptsrc+dor": {"text_consistency", "image_consistency", "logit_consistency"}}
+    expected = {"cross_entropy", "dor", *own.get(method, {"adapted_consistency"})}
+    assert set(rows[0]["terms"]) == expected
+    assert load_recipe(method).stages[0].regularizers["dor"]["weight"] == 2
+
+
+def test_published_weights_multiply_the_terms(encoder, train, pixels):
+    recipe = load_recipe("promptsrc", profile="tiny")
+    model = build(encoder, Task(train.classes, train.templates, train.words), recipe, stage=0, seed=1)
+    regularizers = {
+        name: REGULARIZERS.build(name, given, model) for name, given in recipe.stages[0].regularizers.items()
+    }
+    step = Step(model.parameterization, CrossEntropy(Settings()), regularizers, model.zero_shot)
+    terms = step({"labels": torch.tensor([0, 1, 2, 0]), "pixels": pixels})
+    text, frozen_text = model.text_features(train.classes), model.zero_shot.text_features(train.classes)
+    images, frozen_images = model.image_features(pixels), model.zero_shot.image_features(pixels)
+    assert float(terms["text_consistency"].detach()) == pytest.approx(25 * float((text - frozen_text).abs().mean()))
+    assert float(terms["image_consistency"].detach()) == pytest.approx(
+        10 * float((images - frozen_images).abs().mean()), rel=1e-5
+    )

@@ -27,25 +27,25 @@ def rows(kind: str) -> Rows:
     return KINDS[kind]()
 
 
+NOT_RUN = ("CUDA", "MPS", "FSDP", "fp16")
+"""What the code has but no machine has run yet."""
+
+NOT_BUILT = (
+    {
+        "name": "promptkd",
+        "title": "PromptKD",
+        "about": "It distils a larger tuned model into a smaller one on unlabelled images, which needs both at once.",
+    },
+)
+
+
 def _methods() -> Rows:
     from calibrant.tuning.recipe import list_recipes
 
-    return [
-        {
-            "name": recipe["name"],
-            "what": recipe["about"],
-            "trains": recipe["trains"],
-            "new_classes": recipe["works_for_new_classes"],
-            "profiles": recipe["profiles"],
-            "paper": _paper(recipe["paper"]),
-            "verified": recipe["verified"],
-        }
-        for recipe in list_recipes()
-    ]
-
-
-def _paper(paper: dict[str, Any] | None) -> str:
-    return "" if paper is None else f"{paper['authors']}, {paper['title']}, {paper['year']}, {paper['url']}"
+    built = [{**recipe, "built": True, "not_run": list(NOT_RUN)} for recipe in list_recipes()]
+    # the same keys in every row
+    nothing: dict[str, Any] = {key: [] if isinstance(value, list) else None for key, value in built[0].items()}
+    return [*built, *({**nothing, **row, "built": False} for row in NOT_BUILT)]
 
 
 def _models() -> Rows:

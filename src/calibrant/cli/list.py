@@ -17,8 +17,11 @@ def list_command(
     """
     from calibrant.catalogue import rows
     from calibrant.cli import show
+    from calibrant.cli.methods import print_methods
 
     if json:
         show.as_json(rows(kind))
+    elif kind == "methods":
+        print_methods(rows(kind))
     else:
         show.as_table(rows(kind))

@@ -86,6 +86,17 @@ class DualEncoder(nn.Module, ABC):
         """
 
     @abstractmethod
+    def embed_image(self, pixels: Tensor) -> Tensor:
+        """Encode images, and leave the norms as they come.
+
+        Args:
+            pixels: float [N, 3, H, W], as the transforms give them.
+
+        Returns:
+            float32 [N, D]; scaled to unit norm they are what `encode_image` gives.
+        """
+
+    @abstractmethod
     def encode_image(self, pixels: Tensor, edit: BlockEdit | None = None) -> Tensor:
         """Encode images.
 

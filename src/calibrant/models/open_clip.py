@@ -89,9 +89,14 @@ class OpenClipEncoder(DualEncoder):
         return self._text_tower().embed(ids)
 
     @override
+    def embed_image(self, pixels: Tensor) -> Tensor:
+        features: Tensor = self.network.encode_image(pixels).float()
+        return features
+
+    @override
     def encode_image(self, pixels: Tensor, edit: BlockEdit | None = None) -> Tensor:
         if edit is None:
-            return F.normalize(self.network.encode_image(pixels).float(), dim=-1)
+            return F.normalize(self.embed_image(pixels), dim=-1)
         if self._image is None:
             raise InputError(f"the image tower of {self.name} takes no prompts; choose a ViT of open_clip's own")
         return F.normalize(self._image(pixels, edit).float(), dim=-1)

@@ -139,7 +139,7 @@ class TunedModel(Answers):
             "method": self.recipe.name,
             "model": self.zero_shot.encoder.name,
             "text_side": self.parameterization.text_side,
-            "image_tower": "tuned" if self.parameterization.trains_image_tower else "untouched",
+            "image_tower": self.parameterization.image_side,
         }
 
     def tensors(self) -> dict[str, Tensor]:

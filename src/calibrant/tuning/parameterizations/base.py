@@ -50,6 +50,11 @@ class Parameterization(nn.Module, Component):
         self.encoder = encoder
         self.task = task
 
+    @property
+    def image_side(self) -> str:
+        """``"tuned"`` or ``"untouched"``: the image tower that encodes images."""
+        return "tuned" if self.trains_image_tower else "untouched"
+
     def trainables(self) -> dict[str, nn.Parameter]:
         """Name the trained tensors; the names are those of the weights file."""
         return {}

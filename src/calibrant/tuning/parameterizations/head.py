@@ -70,10 +70,11 @@ class Head(Parameterization):
             return encoder.logit_scale * text
 
     def trainables(self) -> dict[str, nn.Parameter]:
-        named = dict(self.head.named_parameters(prefix="head"))
-        if self.trains_image_tower:
-            named |= {f"encoder.{name}": tensor for name, tensor in self.encoder.image_tower_parameters()}
-        return named
+        tower = self.encoder.image_tower_parameters() if self._tower_start else ()
+        return {
+            **dict(self.head.named_parameters(prefix="head")),
+            **{f"encoder.{name}": tensor for name, tensor in tower},
+        }
 
     def zero_shot_tensors(self) -> dict[str, Tensor]:
         (encoder,) = self._zero_shot_encoder

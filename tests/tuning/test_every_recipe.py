@@ -27,9 +27,17 @@ COMPOSED = [
     "ft+mixup+label_smoothing",
     "coop+margin+logit_range",
     "coprompt+mixup+label_smoothing",
+    "dept+knowledge_guided+label_smoothing",
+    "tip-adapter-f+l2_sp+ema",
 ]
 # methods that do not start from the zero-shot model, and why
 START_ELSEWHERE = {
+    "clip-adapter": "a random adapter",
+    "tip-adapter": "a memory of the training images",
+    "tip-adapter-f": "a memory of the training images",
+    "tip-adapter-f+l2_sp+ema": "a memory of the training images",
+    "dept": "a random head",
+    "dept+knowledge_guided+label_smoothing": "a random head",
     "linear-probe": "a random head",
     "lp-ft": "a random head",
     "lp-ft+l2_sp+ema": "a random head",

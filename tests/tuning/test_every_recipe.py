@@ -19,7 +19,11 @@ from calibrant.tuning.task import Task
 from calibrant.tuning.tuned_model import build
 
 STEPS = 8
+WITH_DOR = ["coop+dor", "cocoop+dor", "maple+dor", "flyp+dor", "carot+dor", "promptsrc+dor"]
 COMPOSED = [
+    *WITH_DOR,
+    "cocoop+knowledge_guided",
+    "proda+knowledge_guided",
     "coop+l2_sp",
     "ft+ema",
     "flyp+wise_ft",
@@ -38,21 +42,50 @@ START_ELSEWHERE = {
     "tip-adapter-f+l2_sp+ema": "a memory of the training images",
     "dept": "a random head",
     "dept+knowledge_guided+label_smoothing": "a random head",
+    "coop@ijcv": "a random context",
+    "prograd": "zeros before the words of the template",
+    "cocoop": "a random meta-net",
+    "cocoop+knowledge_guided": "a random meta-net",
+    "proda": "random contexts",
+    "proda+knowledge_guided": "random contexts",
+    "tcp": "a random context and token net",
     "linear-probe": "a random head",
     "lp-ft": "a random head",
+    "flcp-lp": "a random head",
+    "flcp-ft": "a random head",
     "lp-ft+l2_sp+ema": "a random head",
     "promptsrc": "random image prompts",
     "promptsrc@dac": "random image prompts",
     "promptsrc@few-shot-fine-grained": "random image prompts",
     "promptsrc@cross-dataset": "random image prompts",
+    "ivlp": "random image prompts",
+    "ivlp@maple": "random image prompts",
+    "cocoop+dor": "a random meta-net",
+    "maple": "random maps",
+    "maple+dor": "random maps",
+    "promptsrc+dor": "random image prompts",
+    "maple@cross-dataset": "random maps",
+    "maple@dac": "random maps and prompts",
+    "vpt": "random prompts",
+    "vpt@shallow": "random prompts",
     "coprompt": "random maps and adapters",
     "coprompt@imagenet": "random maps and adapters",
     "coprompt+mixup+label_smoothing": "random maps and adapters",
 }
 # settings without which a method would not fit the toy, or take long
 FITTED: dict[str, dict[str, Any]] = {
+    # a teacher remembers the first, too large steps
+    "carot": {"solver.learning_rate": 0.002},
+    "carot+dor": {"solver.learning_rate": 0.002},
+    # one hidden unit, which is what a sixteenth of the toy's width is, may be dead
+    "cocoop": {"parameterization.reduction": 4},
+    "cocoop+knowledge_guided": {"parameterization.reduction": 4},
+    # Adam's step is not along the gradient, so it undoes the projection; vectors near 0 have long gradients
+    "prograd": {"solver.optimizer": "sgd", "solver.learning_rate": 1e-4},
     "promptsrc@cross-dataset": {"parameterization.text_depth": 2, "parameterization.image_depth": 2},
     "coprompt@imagenet": {"parameterization.depth": 2},
+    "ivlp@maple": {"parameterization.text_depth": 2, "parameterization.image_depth": 2},
+    "maple@cross-dataset": {"parameterization.depth": 2},
 }
 # trained tensors that a few steps need not move, and why
 MAY_STAY: dict[str, tuple[str, ...]] = {}
@@ -103,6 +136,20 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("every-recipe")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _files_beside(root: Path) -> None:
+    """Write what some methods read: the run that Model Stock averages with, and a vocabulary of a few words."""
+    model = fit(
+        shared_encoder(), make_train(), resolved("ft"), seed=2, cache=FeatureCache(root / "cache"), progress=False
+    )
+    model.save(root / "other.safetensors")
+    FITTED["model-stock"] = {"averaging.model_stock.runs": [str(root / "other.safetensors")]}
+    (root / "words.txt").write_text("\n".join(["lamp", "river", "old map", "violin", "sock", "hill"]), encoding="utf-8")
+    for method in WITH_DOR:
+        words = {"regularizers.dor.vocabulary": str(root / "words.txt")}
+        FITTED[method] = FITTED.get(method.partition("+")[0], {}) | words
+
+
 @pytest.fixture(scope="module")
 def trained(root: Path) -> Any:
     """Trains a method once for all tests."""
@@ -138,9 +185,12 @@ def test_no_step_leaves_the_zero_shot_model(method, root, some_pixels):
 def test_it_trains(method, trained, some_pixels):
     run, before = trained(method), make_encoder().fingerprint()
     objective = run.recipe.stages[-1].objective["name"]
-    losses = [row["terms"][objective] for row in run.rows if row["stage"] == len(run.recipe.stages) - 1]
-    assert len(losses) == STEPS
-    assert min(losses[-2:]) < losses[0]
+    rows = [row for row in run.rows if row["stage"] == len(run.recipe.stages) - 1]
+    assert len(rows) == STEPS
+    # the sum is what is minimised, but a term that compares with the start can only rise from there
+    falls = [min(values[-2:]) < values[0] for values in ([row["loss"] for row in rows],
+                                                         [row["terms"][objective] for row in rows])]  # fmt: skip
+    assert any(falls)
     assert np.isfinite([row["loss"] for row in run.rows]).all()
     classes = run.model.classes
     after = run.model.logits(some_pixels, classes)

@@ -94,12 +94,13 @@ def test_dor_weighs_more_on_coop():
         assert load_recipe(method).stages[0].regularizers["dor"]["weight"] == weight
 
 
-@pytest.mark.parametrize("method", ["kgcoop", "prograd"])
-def test_methods_made_of_a_context_and_a_regularizer_train(method, encoder, train, cache):
+# a context that starts near 0 has long gradients
+@pytest.mark.parametrize(("method", "rate"), [("kgcoop", 0.01), ("prograd", 1e-4)])
+def test_methods_made_of_a_context_and_a_regularizer_train(method, rate, encoder, train, cache):
     from calibrant.tuning import fit
 
     rows = []
-    recipe = load_recipe(method, {"solver.steps": 20, "solver.batch_size": 20, "solver.learning_rate": 0.01}, "tiny")
+    recipe = load_recipe(method, {"solver.steps": 20, "solver.batch_size": 20, "solver.learning_rate": rate}, "tiny")
     fit(encoder, train, recipe, cache=cache, progress=False, log=rows.append)
     assert rows[-1]["terms"]["cross_entropy"] < rows[0]["terms"]["cross_entropy"]
     assert len(rows[0]["terms"]) == 2

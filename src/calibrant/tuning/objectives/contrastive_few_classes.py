@@ -86,8 +86,8 @@ def contrastive_soft(
         A scalar, in float32 or wider.
 
     References:
-        Yang et al. (2022). Unified contrastive learning in image-text-label space. CVPR, equations 1 to 3; the released
-        code of Goyal et al. (2023). Finetune like you pretrain. CVPR, has it too and does not use it.
+        Yang et al. (2022). Unified contrastive learning in image-text-label space. CVPR; the released code of Goyal et
+        al. (2023). Finetune like you pretrain. CVPR, has it too and does not use it.
 
     Example:
         >>> rows = torch.eye(3)

@@ -38,7 +38,8 @@ def cross_projection_norm(image_projection: Tensor, text_projection: Tensor) -> 
     """
     with torch.autocast(image_projection.device.type, enabled=False):
         wide = torch.promote_types(image_projection.dtype, torch.float32)
-        return torch.linalg.vector_norm(image_projection.to(wide) @ text_projection.to(wide).T)
+        norm: Tensor = torch.linalg.vector_norm(image_projection.to(wide) @ text_projection.to(wide).T)
+        return norm
 
 
 class CrossProjectionNormSettings(RegularizerSettings):

@@ -108,7 +108,7 @@ class SelfDistillation(Regularizer):
     @torch.no_grad()
     def teacher_logits(self, outputs: Outputs) -> Tensor:
         """Give the teacher's logits of a batch, float32 [N, N]; costs one forward pass."""
-        weights = {self._places[name]: tensor for name, tensor in self.teacher.items()}
+        weights: dict[str, Tensor] = {self._places[name]: tensor for name, tensor in self.teacher.items()}
         logits: Tensor = functional_call(self._pairs, weights, (outputs,))
         return logits
 

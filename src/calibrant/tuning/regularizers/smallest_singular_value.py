@@ -47,7 +47,7 @@ def smallest_singular_value(features: Tensor) -> Tensor:
         z = torch.where(variance > 0, centred * torch.where(variance > 0, variance, 1).rsqrt(), 0)
         # Z'Z and ZZ' have the same singular values but for zeros
         products = z.T @ z if count > dimensions else z @ z.T
-        ascending = torch.linalg.eigvalsh(products / count)
+        ascending: Tensor = torch.linalg.eigvalsh(products / count)
         return ascending[len(ascending) - min(count - 1, dimensions)]
 
 

@@ -64,7 +64,7 @@ def without_conflict(gradient: Tensor, general: Tensor, strength: float = 1.0) -
     # its largest entry becomes 1 first: the squares of small ones would vanish
     largest = general.abs().amax()
     scaled = general / torch.where(largest > 0, largest, 1)
-    direction = scaled / torch.linalg.vector_norm(scaled).clamp(min=1)
+    direction: Tensor = scaled / torch.linalg.vector_norm(scaled).clamp(min=1)
     along = (gradient * direction).sum()
     return gradient - strength * along.clamp(max=0) * direction
 

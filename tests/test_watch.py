@@ -83,9 +83,33 @@ def test_new_classes_of_emoji_are_watched(model: str) -> None:
     assert not set(watch.new.chosen.classes) & set(data.classes)
     measured = values(watch, model, data)
     assert measured["new_class_accuracy"] == measured["zero_shot_new_class_accuracy"]
-    assert set(measured) == {
-        "done", "accuracy", "zero_shot_accuracy", "new_class_accuracy", "zero_shot_new_class_accuracy"
-    }  # fmt: skip
+    names = ["accuracy", "signed_gap", "logit_gap", "feature_divergence", "smallest_singular_value"]
+    both = [*names, *(f"new_class_{name}" for name in names)]
+    assert set(measured) == {"done", *both, *(f"zero_shot_{name}" for name in both)}
+    for name in both:
+        assert measured[name] == measured[f"zero_shot_{name}"], "nothing was tuned"
+
+
+def test_what_is_watched_is_what_the_metrics_say(model: str, four: str) -> None:
+    from calibrant import metrics
+    from calibrant.arrays import softmax
+
+    data = load_data(four)
+    watch = Watch.of(data, {}, seed=1)
+    measured = values(watch, model, data)
+    chosen, encoder = watch.validation.chosen, load_model(model)
+    with torch.no_grad():
+        image = encoder.encode_image(torch.stack([encoder.test_transform(one) for one in chosen.images])).numpy()
+        prompts = [data.templates[0].format(name) for name in data.classes]
+        text = encoder.encode_text(encoder.tokenize(prompts)).numpy()
+        logits = float(encoder.logit_scale) * image @ text.T
+    probs = softmax(logits)
+    assert measured["accuracy"] == metrics.accuracy(probs, chosen.labels)
+    assert measured["signed_gap"] == pytest.approx(metrics.signed_gap(probs, chosen.labels), abs=1e-5)
+    assert measured["logit_gap"] == pytest.approx(metrics.logit_gap(logits), abs=1e-4)
+    assert measured["feature_divergence"] == pytest.approx(metrics.feature_divergence(text, 3), abs=1e-5)
+    expected = metrics.smallest_singular_value(image)
+    assert measured["smallest_singular_value"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_what_is_no_half_has_no_new_classes(four: str) -> None:

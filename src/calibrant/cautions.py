@@ -67,7 +67,7 @@ def before_tuning(encoder: DualEncoder, train: EvaluationSet, watch: Watch) -> N
 
     warn_if_tiny_sees_photographs(encoder.name, train)
     tried = watch.validation or Watched(some(train, seed=0))
-    share = tried.zero_shot(zero_shot_of(encoder, train))
+    share = tried.zero_shot(zero_shot_of(encoder, train))["accuracy"]
     warn_if_at_chance(round(share * len(tried.chosen)), len(tried.chosen), tried.chosen)
 
 

@@ -80,6 +80,7 @@ def results(run: Run, commands: Sequence[str] = ()) -> RunResults:
         seeds={"data": record["data_seed"], "training": record["train_seed"]},
         facts=_facts(record),
         near_duplicates=_near_duplicates(run),
+        course=_course(run),
     )
 
 
@@ -178,6 +179,16 @@ def _scenes(run: Run, name: str, split: str) -> ImageSource:
 def _near_duplicates(run: Run) -> tuple[NearDuplicate, ...]:
     images = _files(run.record["data"])
     return tuple(NearDuplicate(**row, images=images) for row in run.near_duplicates())
+
+
+def _course(run: Run) -> list[dict[str, float]]:
+    """What was watched in the last stage of tuning."""
+    rows = [row for row in run.read_log() if "done" in row] if run.log_file.is_file() else []
+    return [
+        {key: value for key, value in row.items() if isinstance(value, int | float)}
+        for row in rows
+        if row["stage"] == rows[-1]["stage"]
+    ]
 
 
 def _title(run: Run) -> str:

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
+from calibrant import metrics
+from calibrant.arrays import softmax
 from calibrant.errors import InputError
 from calibrant.opening import new_half
 
@@ -26,7 +29,7 @@ BATCH = 64
 
 @dataclass
 class Watched:
-    """Accuracy on a few images of one evaluation set, again and again.
+    """What is measured on a few images of one evaluation set, again and again; see `measured`.
 
     Image features are computed once as long as tuning leaves the image tower alone.
 
@@ -37,30 +40,26 @@ class Watched:
     chosen: EvaluationSet
     _features: list[Tensor] = field(default_factory=list)
 
-    def tuned(self, model: TunedModel) -> float:
-        """Accuracy of the model as it is now."""
+    def tuned(self, model: TunedModel) -> dict[str, float]:
+        """Measure the model as it is now."""
         import torch
 
-        right = 0
+        features = []
         with torch.inference_mode():
             for number, rows in enumerate(self._batches()):
                 if model.parameterization.trains_image_tower:
-                    features = model.image_features(self._pixels(model, rows))
+                    features.append(model.image_features(self._pixels(model, rows)))
                 else:
-                    features = model.parameterization.adapt(self._untouched(model.zero_shot, number, rows))
-                right += self._right(model.logits(features, self.chosen.classes), rows)
-        return right / len(self.chosen)
+                    features.append(model.parameterization.adapt(self._untouched(model.zero_shot, number, rows)))
+            return self._measured(model, features)
 
-    def zero_shot(self, reference: Answers) -> float:
-        """Accuracy of the model before tuning, which is the `zero_shot` of a tuned model."""
+    def zero_shot(self, reference: Answers) -> dict[str, float]:
+        """Measure the model before tuning, which is the `zero_shot` of a tuned model."""
         import torch
 
-        right = 0
         with torch.inference_mode():
-            for number, rows in enumerate(self._batches()):
-                features = self._untouched(reference, number, rows)
-                right += self._right(reference.logits(features, self.chosen.classes), rows)
-        return right / len(self.chosen)
+            features = [self._untouched(reference, number, rows) for number, rows in enumerate(self._batches())]
+            return self._measured(reference, features)
 
     def _batches(self) -> list[range]:
         return [range(start, min(start + BATCH, len(self.chosen))) for start in range(0, len(self.chosen), BATCH)]
@@ -75,9 +74,43 @@ class Watched:
 
         return torch.stack([model.encoder.test_transform(self.chosen.images[i]) for i in rows])
 
-    def _right(self, logits: Tensor, rows: range) -> int:
-        answers = logits.argmax(dim=1).cpu().numpy()
-        return int((answers == self.chosen.labels[rows.start : rows.stop]).sum())
+    def _measured(self, model: Answers, features: list[Tensor]) -> dict[str, float]:
+        import torch
+
+        classes = self.chosen.classes
+        logits = torch.cat([model.logits(some, classes) for some in features])
+        tensors = (logits, torch.cat(features), model.text_features(classes))
+        return measured(self.chosen.labels, *(tensor.float().cpu().numpy() for tensor in tensors))
+
+
+def measured(
+    labels: npt.NDArray[np.int64],
+    logits: npt.NDArray[np.float32],
+    image_features: npt.NDArray[np.float32],
+    text_features: npt.NDArray[np.float32],
+) -> dict[str, float]:
+    """Measure what the log says about a model.
+
+    Args:
+        labels: int64 [N].
+        logits: [N, C].
+        image_features: [N, D].
+        text_features: [C, D].
+
+    Returns:
+        ``accuracy``, ``signed_gap``, ``logit_gap`` and ``feature_divergence`` (Euclidean distance, 5 neighbours), and
+        ``smallest_singular_value`` where there is more than one image; see `calibrant.metrics.diagnostics`.
+    """
+    probs = softmax(logits)
+    values = {
+        "accuracy": metrics.accuracy(probs, labels),
+        "signed_gap": metrics.signed_gap(probs, labels),
+        "logit_gap": metrics.logit_gap(logits),
+        "feature_divergence": metrics.feature_divergence(text_features),
+    }
+    if len(labels) > 1:
+        values["smallest_singular_value"] = metrics.smallest_singular_value(image_features)
+    return values
 
 
 def some(chosen: EvaluationSet, seed: int, most: int = MOST) -> EvaluationSet:
@@ -141,7 +174,7 @@ class Watch:
     def __init__(self, validation: Watched | None, new: Watched | None) -> None:
         self.validation = validation
         self.new = new
-        self._before: dict[str, float] = {}
+        self._before: dict[str, dict[str, float]] = {}
 
     @classmethod
     def of(cls, data: Data, options: Mapping[str, Any] | None, seed: int, most: int = MOST) -> Watch:
@@ -170,13 +203,15 @@ class Watch:
             model: the model as it is now.
 
         Returns:
-            ``accuracy`` and ``new_class_accuracy`` with the same of the zero-shot model, where there are images, and
-            ``done``, the share of the steps.
+            What `measured` gives for images of the tuned classes and, under names that start with ``new_class_``, of
+            new ones, where there are images; the same of the zero-shot model under ``zero_shot_...``; and ``done``,
+            the share of the steps.
         """
         values = {"done": step / total}
-        for name, watched in (("accuracy", self.validation), ("new_class_accuracy", self.new)):
+        for prefix, watched in (("", self.validation), ("new_class_", self.new)):
             if watched is not None:
-                if name not in self._before:
-                    self._before[name] = watched.zero_shot(model.zero_shot)
-                values |= {name: watched.tuned(model), f"zero_shot_{name}": self._before[name]}
+                if prefix not in self._before:
+                    self._before[prefix] = watched.zero_shot(model.zero_shot)
+                values |= {f"{prefix}{name}": value for name, value in watched.tuned(model).items()}
+                values |= {f"zero_shot_{prefix}{name}": value for name, value in self._before[prefix].items()}
         return values

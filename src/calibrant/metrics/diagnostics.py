@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from calibrant.arrays import as_floats, as_matrix
+from calibrant.arrays import Float64, as_floats, as_matrix
 from calibrant.errors import InputError, unknown
 from calibrant.metrics.scores import accuracy, mean_confidence
 
@@ -49,18 +49,19 @@ def feature_divergence(text_features: Any, neighbours: int | None = None, distan
         raise unknown("distance", distance, DISTANCES)
     total = 0.0
     for index, row in enumerate(rows):
-        apart = _distances(row, np.delete(rows, index, axis=0), distance)
+        apart = _distances(row, rows, distance)
+        apart[index] = np.inf
         total += float(np.partition(apart, nearest - 1)[:nearest].mean())
     return total / len(rows)
 
 
-def _distances(row: Any, others: Any, distance: Distance) -> Any:
+def _distances(row: Float64, rows: Float64, distance: Distance) -> Float64:
     if distance == "euclidean":
-        return np.linalg.norm(others - row, axis=1)
-    norms = np.linalg.norm(others, axis=1) * np.linalg.norm(row)
+        return np.asarray(np.linalg.norm(rows - row, axis=1))
+    norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(row)
     if not norms.all():
         raise InputError("a text feature is zero and has no direction")
-    return 1 - others @ row / norms
+    return np.asarray(1 - rows @ row / norms)
 
 
 def logit_gap(logits: Any) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calibrant.errors import InputError
+from calibrant.reporting.course import Course, course_of
 from calibrant.reporting.figures import MARKERS, Mark, reliability_diagram, values_by_set
 from calibrant.reporting.formats import ends, nobreak, number, sortable
 from calibrant.reporting.gallery import Gallery, gallery, weight
@@ -77,6 +78,7 @@ class Section:
     legend: tuple[Legend, ...]
     figures: tuple[tuple[str, Markup], ...]
     diagrams: tuple[DiagramPair, ...]
+    courses: tuple[Course, ...]
     galleries: tuple[tuple[MeasuredRun, Gallery], ...]
     diagrams_left_out: int
     galleries_left_out: int
@@ -136,6 +138,7 @@ def _section(number: int, group: Sequence[MeasuredRun], share: int) -> Section:
         ),
         figures=_figures(number, rows),
         diagrams=diagrams,
+        courses=tuple(_courses(number, group, lead)),
         galleries=galleries,
         diagrams_left_out=diagrams_left_out,
         galleries_left_out=galleries_left_out,
@@ -183,6 +186,14 @@ def _figures(number: int, rows: Sequence[Row]) -> tuple[tuple[str, Markup], ...]
             )
         )
     return tuple(made)
+
+
+def _courses(number: int, group: Sequence[MeasuredRun], lead: MeasuredRun) -> Iterable[Course]:
+    """How the lead, and then every other run, changed while it was tuned."""
+    for index, one in enumerate([lead, *(run for run in group if run is not lead)]):
+        made = course_of(one.run.title, one.run.course, f"g{number}-c{index}")
+        if made is not None:
+            yield made
 
 
 def _in_order(group: Sequence[MeasuredRun], lead: MeasuredRun) -> Iterable[tuple[MeasuredRun, MeasuredSet]]:

@@ -156,6 +156,7 @@ class RunResults:
         seeds: what was drawn (``"data"``, ``"training"``) to its seed.
         facts: further lines for "how it was made", name to value.
         near_duplicates: pairs of images that are almost the same, in the data it was tuned on.
+        course: what was measured while it was tuned, see `calibrant.reporting.course.course_of`.
 
     Raises:
         InputError: if there is no set, or two sets have one name.
@@ -173,6 +174,7 @@ class RunResults:
     seeds: Mapping[str, int] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     near_duplicates: tuple[NearDuplicate, ...] = ()
+    course: Sequence[Mapping[str, float]] = ()
 
     def __post_init__(self) -> None:
         names = [one.name for one in self.sets]

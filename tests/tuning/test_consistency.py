@@ -119,6 +119,16 @@ def test_terms_vanish_before_tuning_and_reach_the_tuned_tensors(encoder, train, 
     assert all(tensor.grad is None for tensor in encoder.parameters())
 
 
+def test_features_of_their_own_norm_are_compared_by_direction(encoder, train, pixels):
+    model = made(encoder, train, "flcp-ft")
+    outputs = outputs_of(model, {"labels": torch.tensor([0, 1, 2, 0]), "pixels": pixels})
+    lengths = outputs.image_features.norm(dim=1, keepdim=True)
+    assert (lengths - 1).abs().max() > 0.1
+    tuned, frozen = (outputs.image_features / lengths).detach(), model.zero_shot.image_features(pixels)
+    term = ImageConsistency(ImageConsistencySettings(), model).loss(outputs)
+    assert float(term.detach()) == pytest.approx(float((tuned - frozen).abs().mean()), rel=1e-5)
+
+
 @pytest.mark.parametrize("name", ["imagenet_60", "imagenet_80"])
 def test_named_templates(encoder, train, name):
     part = TextConsistency(TextConsistencySettings(templates=name), made(encoder, train, "coop"))
@@ -179,6 +189,7 @@ def test_a_class_without_a_description_is_named(encoder, train):
     [
         (TextConsistency, TextConsistencySettings(), "ft", "does not tune them; choose a method that tunes the text"),
         (ImageConsistency, ImageConsistencySettings(), "coop", "choose a method that tunes the image side"),
+        (ImageConsistency, ImageConsistencySettings(), "flcp-lp", "choose a method that tunes the image side"),
         (AdaptedConsistency, AdaptedConsistencySettings(), "coop", "choose a method that tunes the image side"),
         (AdaptedConsistency, AdaptedConsistencySettings(), "ft", "choose a method that tunes the text side"),
     ],

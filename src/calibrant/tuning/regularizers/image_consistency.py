@@ -9,7 +9,7 @@ from torch import Tensor
 from calibrant.errors import InputError
 from calibrant.tuning.components import REGULARIZERS
 from calibrant.tuning.outputs import Outputs
-from calibrant.tuning.parameterizations.base import Parameterization
+from calibrant.tuning.parameterizations.base import Parameterization, normalised
 from calibrant.tuning.regularizers.base import Regularizer, RegularizerSettings
 from calibrant.tuning.regularizers.text_consistency import feature_consistency
 from calibrant.tuning.settings import Settings
@@ -35,7 +35,8 @@ class ImageConsistency(Regularizer):
         refuse_untuned_images(model, self.name)
 
     def loss(self, outputs: Outputs) -> Tensor:
-        return feature_consistency(outputs.image_features, outputs.zero_shot_image_features)
+        # a head may have been given features of their own norm
+        return feature_consistency(normalised(outputs.image_features), outputs.zero_shot_image_features)
 
 
 def refuse_untuned_images(model: TunedModel, regularizer: str) -> None:
@@ -49,7 +50,7 @@ def refuse_untuned_images(model: TunedModel, regularizer: str) -> None:
         InputError: if neither the image tower nor anything behind it is tuned.
     """
     tuned = model.parameterization
-    if not tuned.trains_image_tower and type(tuned).adapt is Parameterization.adapt:
+    if tuned.image_side != "tuned" and type(tuned).adapt is Parameterization.adapt:
         raise InputError(
             f"'{regularizer}' holds tuned image features near the zero-shot ones, but '{tuned.name}' does not tune "
             "them; choose a method that tunes the image side, such as maple"

@@ -76,7 +76,6 @@ START_ELSEWHERE = {
 FITTED: dict[str, dict[str, Any]] = {
     # a teacher remembers the first, too large steps
     "carot": {"solver.learning_rate": 0.002},
-    "carot+dor": {"solver.learning_rate": 0.002},
     # one hidden unit, which is what a sixteenth of the toy's width is, may be dead
     "cocoop": {"parameterization.reduction": 4},
     "cocoop+knowledge_guided": {"parameterization.reduction": 4},
@@ -187,10 +186,9 @@ def test_it_trains(method, trained, some_pixels):
     objective = run.recipe.stages[-1].objective["name"]
     rows = [row for row in run.rows if row["stage"] == len(run.recipe.stages) - 1]
     assert len(rows) == STEPS
-    # the sum is what is minimised, but a term that compares with the start can only rise from there
-    falls = [min(values[-2:]) < values[0] for values in ([row["loss"] for row in rows],
-                                                         [row["terms"][objective] for row in rows])]  # fmt: skip
-    assert any(falls)
+    # the sum need not fall: a term that compares with the start, or with a teacher, can only rise from there
+    losses = [row["terms"][objective] for row in rows]
+    assert min(losses[-2:]) < losses[0]
     assert np.isfinite([row["loss"] for row in run.rows]).all()
     classes = run.model.classes
     after = run.model.logits(some_pixels, classes)

@@ -14,6 +14,7 @@ from calibrant.cli.group import Commands
 from calibrant.cli.list import list_command
 from calibrant.cli.predict import predict
 from calibrant.cli.report import report
+from calibrant.cli.sweep import sweep
 from calibrant.cli.tune import tune
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app.command()(tune)
 app.command()(predict)
 app.command()(calibrate)
 app.command()(evaluate)
+app.command()(sweep)
 app.command()(classify)
 app.command()(report)
 app.command("list")(list_command)

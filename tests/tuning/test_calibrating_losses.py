@@ -102,7 +102,9 @@ def test_mixup_mixes_images_and_targets_alike(coop):
         "labels": torch.tensor([0, 1, 2, 2]),
         "pixels": torch.from_numpy(rng.normal(size=(4, 3, 5, 5))).float(),
     }
+    batch["other_view"] = 2 * batch["pixels"]
     mixed = Mixup(MixupSettings(alpha=1.0), coop).on_batch(batch, np.random.default_rng(7))
+    torch.testing.assert_close(mixed["other_view"], 2 * mixed["pixels"])
     draw = np.random.default_rng(7)
     share, partner = draw.beta(1.0, 1.0), draw.permutation(4)
     for i in range(4):

@@ -19,6 +19,9 @@ from calibrant.tuning.settings import Settings
 if TYPE_CHECKING:
     from calibrant.tuning.tuned_model import TunedModel
 
+IMAGES = ("pixels", "other_view")
+"""What holds images in a batch: both views, where a method compares two."""
+
 
 def mixup(values: Tensor, partner: Tensor, share: float) -> Tensor:
     """Give share x_i + (1 - share) x_j, where j is the partner of i.
@@ -70,8 +73,5 @@ class Mixup(Regularizer):
         targets = targets_of(batch, len(self.model.classes), self.name)
         share = float(draw.beta(self.alpha, self.alpha))
         partner = torch.from_numpy(draw.permutation(len(targets)))
-        return {
-            **batch,
-            "pixels": mixup(batch["pixels"], partner, share),
-            "targets": mixup(targets, partner, share),
-        }
+        images = {name: mixup(batch[name], partner, share) for name in IMAGES if name in batch}
+        return {**batch, **images, "targets": mixup(targets, partner, share)}

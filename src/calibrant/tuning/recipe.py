@@ -103,7 +103,8 @@ def load_recipe(method: str | Path, overrides: Mapping[str, Any] | None = None, 
         method: a packaged recipe (``"coop"``), one of its versions (``"carot@squared"``) or a file (``"mine.yaml"``),
             each with regularizers or averagings added to its last stage (``"flyp+wise_ft"``).
         overrides: values by dotted place, as ``--set`` takes them: ``{"stages.0.solver.epochs": 5}``; a place
-            that starts with a stage's own key (``solver.epochs``) means the last stage.
+            that starts with a stage's own key (``solver.epochs``) means the last stage; None for a regularizer or an
+            averaging leaves it out.
         profile: ``"published"`` for the values of the paper, or another profile of the recipe, such as
             ``"tiny"``.
 

@@ -9,8 +9,8 @@ from calibrant.tuning.objectives.contrastive_few_classes import (
     contrastive_soft,
 )
 from calibrant.tuning.objectives.cross_entropy import cross_entropy
-from calibrant.tuning.objectives.prompt_distribution import prompt_overlap, upper_bound_logits
 from calibrant.tuning.objectives.dual_head import dual_head
+from calibrant.tuning.objectives.prompt_distribution import prompt_overlap, upper_bound_logits
 from calibrant.tuning.objectives.zero_shot_normalised import zero_shot_normalised
 
 __all__ = [

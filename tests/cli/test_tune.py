@@ -44,6 +44,13 @@ def test_tuning_makes_a_whole_run(calibrant: Any, tune_words: list[str], tmp_pat
     assert run.record["machine"]["threads"] == 1
 
 
+def test_the_profile_is_printed_before_tuning(calibrant: Any, tune_words: list[str], tmp_path: Path) -> None:
+    first = calibrant(*tune_words, "--output", tmp_path / "run").stdout.splitlines()[0]
+    assert first == "coop: published settings (by the model; --profile names others)"
+    chosen = calibrant(*tune_words, "--output", tmp_path / "run", "--overwrite", "--profile", "tiny").stdout
+    assert chosen.splitlines()[0] == "coop: tiny settings"
+
+
 def test_an_existing_run_is_refused_resumed_or_replaced(calibrant: Any, tune_words: list[str]) -> None:
     words = [*tune_words, "--output", "run"]
     assert calibrant(*words).exit_code == 0

@@ -118,6 +118,23 @@ def test_whole_prompts_and_a_shared_prefix_give_the_same(encoder, name) -> None:
     assert (gradients[0] - gradients[1]).abs().max() <= 1e-5 * gradients[1].abs().max()
 
 
+def test_the_fixed_words_of_the_phrase_are_encoded_once(encoder, monkeypatch) -> None:
+    lengths = []
+    encode = type(encoder).encode_text_after_prefix
+
+    def spy(self, prefix, embeddings, ids, edit):
+        lengths.append((len(prefix), ids.shape[1]))
+        return encode(self, prefix, embeddings, ids, edit)
+
+    monkeypatch.setattr(type(encoder), "encode_text_after_prefix", spy)
+    model = build("coupled_deep_prompts", encoder)
+    features = model.text_features(TASK.classes)
+    assert lengths == [(5, 4)]  # start, two learned tokens, "of a"; "red car . end"
+    alone = model.text_features(["cat"])
+    assert lengths[1] == (7, 1)
+    torch.testing.assert_close(alone[0], features[0], atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_gradients_reach_what_is_trained_and_nothing_else(encoder, pixels, name) -> None:
     model = build(name, encoder)

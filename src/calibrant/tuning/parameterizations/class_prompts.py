@@ -152,8 +152,11 @@ class ClassPrompts:
         embeddings = self.encoder.embed_tokens(rest)
         if self.leading < self.tokens:
             slots = self.slots(ids)[:, self.leading :] - end
-            embeddings = put(embeddings, slots, context[self.leading :])
-        return prefix, embeddings, rest
+            return prefix, put(embeddings, slots, context[self.leading :]), rest
+        # fixed words before the name belong to what all have in front
+        fixed = beginning_alike(rest)
+        alike = embeddings[0, :fixed].expand(*context.shape[:-2], -1, -1)
+        return torch.cat([prefix, alike], dim=-2), embeddings[:, fixed:], rest[:, fixed:]
 
     def _text(self, word: str) -> str:
         before, behind = [PLACEHOLDER] * self.leading, [PLACEHOLDER] * (self.tokens - self.leading)
@@ -165,6 +168,23 @@ class ClassPrompts:
             return list(ids)
         # the last token of a text is never 0, which pads
         return [row[: int(row.nonzero()[-1]) + 1] for row in ids]
+
+
+def beginning_alike(ids: Tensor) -> int:
+    """Count the tokens with which all prompts begin alike; their ends do not count.
+
+    Args:
+        ids: int64 [N, L]; the last token of a prompt is found nowhere else in it.
+
+    Returns:
+        At most L - 1.
+
+    Example:
+        >>> beginning_alike(torch.tensor([[5, 6, 7, 2], [5, 6, 2, 0]]))
+        2
+    """
+    alike = (ids[:, :-1] == ids[:1, :-1]).all(dim=0)
+    return int(alike.long().cumprod(dim=0).sum())
 
 
 def put(embeddings: Tensor, slots: Tensor, context: Tensor) -> Tensor:

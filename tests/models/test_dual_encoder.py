@@ -146,8 +146,10 @@ def test_a_text_tower_of_another_make_says_what_it_cannot_do() -> None:
 def test_a_resnet_stays_as_it_is() -> None:
     resnet = _encoder({}, {"layers": [1, 1, 1, 1], "width": 8, "image_size": 32})
     assert "attention_maps" not in resnet.capabilities
-    assert resnet.image_projection is None
+    # [width, D]: the output layer of the attention pool, which keeps its weight the other way round
+    assert torch.equal(resnet.image_projection, resnet.network.visual.attnpool.c_proj.weight.T)
     images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(resnet.embed_image(images), resnet.network.encode_image(images))
     torch.testing.assert_close(resnet.encode_image(images), resnet.network.encode_image(images, normalize=True))
     before = resnet.image_fingerprint()
     resnet.network.visual.bn1.running_mean += 1  # a buffer decides, too

@@ -121,3 +121,14 @@ def test_outputs_give_text_features_for_every_image(model, images):
     outputs = Outputs(model, {"features": images, "labels": torch.tensor([0, 1, 2, 0, 1])}, zero_shot)
     assert outputs.text_features(["a noun"]).shape == (5, 1, 16)
     torch.testing.assert_close(outputs.logits, model.logits(images, TASK.classes))
+
+
+@pytest.mark.parametrize("method", ["cocoop", "proda", "tcp"])
+def test_bf16_trains_tensors_that_stay_float32(method, encoder, train, cache):
+    changes = {"solver.steps": 3, "solver.batch_size": 8, "solver.precision": "bf16"}
+    rows = []
+    tuned = fit(encoder, train, load_recipe(method, changes, "tiny"), cache=cache, progress=False, log=rows.append)
+    assert all(tensor.dtype == torch.float32 for tensor in tuned.tensors().values())
+    exact = fit(encoder, train, load_recipe(method, {**changes, "solver.precision": "fp32"}, "tiny"), cache=cache,
+                progress=False).text_features(train.classes)  # fmt: skip
+    torch.testing.assert_close(tuned.text_features(train.classes), exact, atol=0.15, rtol=0)

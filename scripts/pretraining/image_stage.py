@@ -36,7 +36,7 @@ class Phase:
     steps: int
 
 
-PHASES = (Phase(32, 4400), Phase(48, 2200), Phase(64, 2200))
+PHASES = (Phase(32, 4400), Phase(48, 3200), Phase(64, 1700))
 
 
 def pixels(images: torch.Tensor, side: int) -> torch.Tensor:

@@ -139,10 +139,13 @@ def test_a_version_changes_the_recipe_in_every_profile(mine):
 def test_every_version_of_every_recipe_loads_in_every_profile():
     for row in list_recipes():
         for version in row["versions"]:
+            changed = []
             for profile in row["profiles"]:
                 recipe = load_recipe(f"{row['name']}@{version}", profile=profile)
                 assert recipe.name == f"{row['name']}@{version}"
-                assert recipe.stages != load_recipe(row["name"], profile=profile).stages, "it changes something"
+                changed.append(recipe.stages != load_recipe(row["name"], profile=profile).stages)
+            # a version may be what one profile has anyway, as coop@ijcv is what was published
+            assert any(changed), "it changes something"
 
 
 @pytest.mark.parametrize(

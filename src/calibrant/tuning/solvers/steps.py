@@ -51,7 +51,7 @@ class StepsSettings(Settings):
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float = Field(gt=0)
     epsilon: float = Field(default=1e-8, gt=0)
-    rate_factors: dict[str, PositiveFloat] = {}
+    rate_factors: dict[str, PositiveFloat] = Field(default_factory=dict)
     weight_decay: float = Field(default=0.0, ge=0)
     decay: Literal["all", "matrices"] = "all"
     warmup: float = Field(default=0.0, ge=0, lt=1)

@@ -10,7 +10,7 @@ import pytest
 from calibrant.tuning.recipe import list_recipes
 
 
-@pytest.mark.parametrize("columns", [100, 160])
+@pytest.mark.parametrize("columns", [80, 100, 160])
 def test_the_table_of_methods_fits_and_cuts_no_name(
     calibrant: Any, monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:

@@ -9,6 +9,21 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _RAN_ON = {"ViT-B/32 random weights": "B/32 random", "ViT-B/16 weights": "B/16"}
+_WIDE = 100
+_COLUMNS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("method, @version", {"no_wrap": True}),
+    ("trains; paper", {"max_width": 40}),
+    ("objective, + regularizer,\n~ averaging", {"no_wrap": True}),
+    ("new", {"no_wrap": True}),
+    ("verified", {"min_width": 9}),  # the longest word
+    ("ran on", {"min_width": 6}),
+)
+_NARROW: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("method, @version", {"no_wrap": True}),
+    ("trains; paper;\nobjective, + regularizer, ~ averaging", {"max_width": 36}),
+    ("new", {"no_wrap": True}),
+    ("verified; ran on", {"min_width": 13}),
+)
 _EXPLAINED = (
     "Add regularizers and averagings to any method: coop+dor. A version: carot@squared. Your own: --method mine.yaml.",
     "new: whether what is tuned serves classes that were not tuned on; otherwise the zero-shot text does.",
@@ -26,7 +41,7 @@ def print_methods(rows: Sequence[Mapping[str, Any]]) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    console.print(methods_table(rows))
+    console.print(methods_table(rows, console.width))
     for line in _EXPLAINED:
         console.print(line, markup=False)
     console.print(f"{', '.join(rows[0]['not_run'])}: written, not run.", markup=False)
@@ -37,29 +52,28 @@ def print_methods(rows: Sequence[Mapping[str, Any]]) -> None:
     console.print(remarks_table(rows))
 
 
-def methods_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def methods_table(rows: Sequence[Mapping[str, Any]], width: int) -> Table:
     """Arrange the methods that are built, one under another, with their versions.
 
     Args:
         rows: the methods.
+        width: of the terminal, in columns; below 100 some cells stand under others.
 
     Returns:
-        A rich table that is readable from 100 columns on.
+        A rich table.
     """
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("method, @version", no_wrap=True)
-    table.add_column("trains; paper", max_width=40)
-    table.add_column("objective, + regularizer,\n~ averaging", no_wrap=True)
-    table.add_column("new", no_wrap=True)
-    table.add_column("verified", min_width=9)  # the longest word
-    table.add_column("ran on", min_width=6)
+    narrow = width < _WIDE
+    for header, options in _NARROW if narrow else _COLUMNS:
+        table.add_column(header, **options)
     for row in rows:
         if row["built"]:
-            table.add_row(*(escape(cell) for cell in _cells(row)))
+            cells = [escape(cell) for cell in _cells(row)]
+            table.add_row(*(_stacked(cells) if narrow else cells))
             table.add_section()
     return table
 
@@ -88,6 +102,11 @@ def remarks_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 def _parts(row: Mapping[str, Any]) -> list[str]:
     parts = [row["objective"] or "-", *(f"+ {name}" for name in row["regularizers"])]
     return [*parts, *(f"~ {name}" for name in row["averaging"])]
+
+
+def _stacked(cells: Sequence[str]) -> Iterator[str]:
+    method, trains, parts, new, verified, ran_on = cells
+    yield from (method, f"{trains}\n{parts}", new, f"{verified}\n{ran_on}")
 
 
 def _cells(row: Mapping[str, Any]) -> Iterator[str]:

@@ -18,12 +18,13 @@ from the sentence encoder all-MiniLM-L6-v2 on the nouns of WordNet, bare and in 
 on scenes of about 3,800 concepts, drawn in the training styles of `emoji` without the validation and test drawings and
 in other openly licensed icon sets. Most classes have one or two drawings there, too few to learn from alone: so
 EfficientNet-Lite0, which has seen photographs, was tuned on such scenes first, and the image tower learned the names of
-the scenes, the teacher's answers and its features. Resolution rose from 32 (names and the features of the untuned
-network only; the script now asks the teacher from the start) over 48 to 64 pixels, and the scenes grew harder. The logit scale was set on scenes of the validation
-drawings. At the end the last matrix of the image tower was aligned with the text tower, and the share of the direction
-common to all embeddings was raised from 0.5 to {shared} (`scripts/pretraining/export.py`), which takes no part in
-telling classes apart but decides how large the logit scale is. No drawing of a shifted style, no validation or test
-drawing and none of the 40 held-out concepts was seen. Licences and authors: NOTICE.
+the scenes, the teacher's answers and its features. Resolution rose from 32 (names and the features of the
+untuned network only; the script now asks the teacher from the start) over 48 to 64 pixels, and the scenes grew harder.
+The logit scale was set on scenes of the validation drawings. At the end the last matrix of the image tower was aligned
+with the text tower, and the share of the direction common to all embeddings was raised from 0.5 to {shared}
+(`scripts/pretraining/export.py`), which takes no part in telling classes apart but decides how large the logit scale
+is. No drawing of a shifted style, no validation or test drawing and none of the 40 held-out concepts was seen.
+Licences and authors: NOTICE.
 
 Made by `python scripts/pretrain_tiny.py card`; intervals are 95 %, by drawing.
 

@@ -30,13 +30,15 @@ class Phase:
     Args:
         side: image side in pixels.
         steps: optimizer steps.
+        peak: highest learning rate.
     """
 
     side: int
     steps: int
+    peak: float
 
 
-PHASES = (Phase(32, 4400), Phase(48, 3200), Phase(64, 1700))
+PHASES = (Phase(32, 4400, 1e-3), Phase(48, 2100, 7e-4), Phase(64, 1800, 7e-4))
 
 
 def pixels(images: torch.Tensor, side: int) -> torch.Tensor:
@@ -80,12 +82,21 @@ def cut_and_paste(images: torch.Tensor, generator: torch.Generator) -> torch.Ten
     return out
 
 
-def decay_groups(model: nn.Module, peak: float) -> list[dict[str, Any]]:
-    """Matrices decay, vectors do not."""
-    trained = [p for n, p in model.named_parameters() if n.startswith(("visual.", "sight."))]
+def make_optimizers(model: nn.Module, peak: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the blocks, AdamW for the rest; vectors do not decay."""
+    trained = {n: p for n, p in model.named_parameters() if n.startswith(("visual.", "sight."))}
+    blocks = [p for n, p in trained.items() if ".resblocks." in n and p.ndim == 2]
+    rest = [p for n, p in trained.items() if ".resblocks." not in n and p.ndim > 1]
+    vectors = [*(p for p in trained.values() if p.ndim <= 1), model.logit_scale]
+    groups: list[dict[str, Any]] = [
+        {"params": rest, "peak": peak, "weight_decay": 0.05},
+        {"params": vectors, "peak": peak, "weight_decay": 0.0},
+    ]
+    muon: dict[str, Any] = {"params": blocks, "peak": peak, "weight_decay": 0.05}
     return [
-        {"params": [p for p in trained if p.ndim > 1], "peak": peak, "weight_decay": 0.05},
-        {"params": [*(p for p in trained if p.ndim <= 1), model.logit_scale], "peak": peak, "weight_decay": 0.0},
+        # steps as long as AdamW's, so that both take one learning rate
+        torch.optim.Muon([muon], lr=0.0, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98)),
     ]
 
 
@@ -149,12 +160,12 @@ def loss_terms(model: nn.Module, images: torch.Tensor, lesson: Lesson) -> dict[s
     }
 
 
-def learning_rate(in_phase: int, step: int, total: int) -> float:
-    """Share of the peak: a short rise at the start of each phase, and a cosine over the whole stage."""
-    return float(min(1.0, (in_phase + 1) / 100) * max(0.02, 0.5 + 0.5 * np.cos(np.pi * step / total)))
+def learning_rate(step: int, total: int) -> float:
+    """Share of the peak: a short rise at the start of a phase, then a cosine to its end."""
+    return float(min(1.0, (step + 1) / 100) * max(0.02, 0.5 + 0.5 * np.cos(np.pi * step / total)))
 
 
-def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, peak: float = 1e-3) -> bool:
+def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float) -> bool:
     """Run one slice of the image stage and keep a checkpoint.
 
     Args:
@@ -162,7 +173,6 @@ def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, pe
         folder: holds the text space, the teacher and the checkpoints.
         seed: seed of weights and draws.
         minutes: length of this slice.
-        peak: highest learning rate.
 
     Returns:
         Whether the stage is complete.
@@ -181,9 +191,9 @@ def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, pe
     print(f"{len(pool.concept)} drawings of {len(pool.concepts)} concepts", flush=True)
     for phase in PHASES:
         resize_positions(model, phase.side)
-        optimizer = torch.optim.AdamW(decay_groups(model, peak), lr=0.0, betas=(0.9, 0.98))
+        optimizers = make_optimizers(model, phase.peak)
         path = folder / f"image-{phase.side}"
-        start = load_checkpoint(path, model, [optimizer])
+        start = load_checkpoint(path, model, optimizers)
         scenes = ahead(lambda s: pool.scenes(seed, s, BATCH, hardness(s, total)), done + start)
         for step in range(start, phase.steps):
             whole = done + step
@@ -191,14 +201,14 @@ def train_images(pool_file: Path, folder: Path, *, seed: int, minutes: float, pe
             draw = torch.Generator().manual_seed(seed + whole)
             batch = cut_and_paste(pools.vary(as_images(shown), hardness(whole, total), draw), draw)
             terms = loss_terms(model, pixels(batch, phase.side), classroom.lesson(batch, concept[drawing]))
-            optimizer_step(optimizer, torch.stack([*terms.values()]).sum(), learning_rate(step, whole, total))
+            optimizer_step(optimizers, torch.stack([*terms.values()]).sum(), learning_rate(step, phase.steps))
             spent = (time.monotonic() - began) / 60
             if step % 25 == 0:
                 said = ", ".join(f"{name} {term.item():.3f}" for name, term in terms.items())
                 print(f"{phase.side} px step {step} of {phase.steps}: {said}, {spent:.1f} min", flush=True)
             last = spent > minutes or step + 1 == phase.steps
             if step % 300 == 299 or last:
-                save_checkpoint(path, model, [optimizer], step + 1)
+                save_checkpoint(path, model, optimizers, step + 1)
                 right = accuracy(model, images, labels, class_texts, phase.side)
                 print(f"{phase.side} px step {step + 1}: validation top-1 {right:.3f}", flush=True)
             if spent > minutes:

@@ -65,11 +65,14 @@ def ahead(make: Callable[[int], T], start: int) -> Iterator[T]:
             yield ready
 
 
-def optimizer_step(optimizer: torch.optim.Optimizer, loss: torch.Tensor, share: float) -> None:
+def optimizer_step(optimizers: list[torch.optim.Optimizer], loss: torch.Tensor, share: float) -> None:
     """Take one clipped step; each group's rate is `share` of its ``peak``."""
-    for group in optimizer.param_groups:
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+    for group in groups:
         group["lr"] = group["peak"] * share
-    optimizer.zero_grad()
+    for optimizer in optimizers:
+        optimizer.zero_grad()
     loss.backward()
-    torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
-    optimizer.step()
+    torch.nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], 1.0)
+    for optimizer in optimizers:
+        optimizer.step()

@@ -107,7 +107,7 @@ def train_teacher(pool_file: Path, folder: Path, *, steps: int, seed: int, minut
         _, embedding = teacher(pools.vary(as_images(shown), hardness(step, steps), draw))
         names = cross_entropy(teacher.logits(embedding, texts), concept[drawing], label_smoothing=0.05)
         share = min(1.0, (step + 1) / 50) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
-        optimizer_step(optimizer, names, share)
+        optimizer_step([optimizer], names, share)
         spent = (time.monotonic() - began) / 60
         if step % 25 == 0:
             print(f"teacher step {step} of {steps}: names {names.item():.3f}, {spent:.1f} min", flush=True)

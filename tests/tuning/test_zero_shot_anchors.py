@@ -140,6 +140,20 @@ def test_one_context_is_refused(encoder, train):
         fit(encoder, train, load_recipe("car-ft", settings, "tiny"), progress=False)
 
 
+@pytest.mark.parametrize("term", ["random_text", "context_distribution"])
+def test_an_untuned_image_tower_is_refused(term, encoder, train):
+    with pytest.raises(InputError, match=f"'{term}' holds tuned image features .* 'text_context' does not tune them"):
+        fit(encoder, train, load_recipe(f"coop+{term}", PLAIN, "tiny"), progress=False)
+
+
+@pytest.mark.parametrize("term", ["random_text", "context_distribution"])
+def test_features_that_keep_their_norm_are_compared_by_direction(term, encoder, train):
+    rows = []
+    recipe = load_recipe(f"flcp-ft+{term}", {**PLAIN, "solver.steps": 1}, "tiny")
+    fit(encoder, train, recipe, progress=False, log=rows.append)
+    assert rows[0]["terms"][term] == pytest.approx(0, abs=1e-6)
+
+
 def test_the_fixed_temperature_and_the_untrained_scale(encoder, train):
     rows = []
     recipe = load_recipe("flcp", {**PLAIN, "objective.temperature": 1e9}, "tiny")

@@ -15,7 +15,9 @@ from calibrant.models.text import text_classifier
 from calibrant.tuning.components import REGULARIZERS
 from calibrant.tuning.imagenet_templates import Templates, templates_of
 from calibrant.tuning.outputs import Outputs
+from calibrant.tuning.parameterizations.base import normalised
 from calibrant.tuning.regularizers.base import Regularizer, RegularizerSettings
+from calibrant.tuning.regularizers.image_consistency import refuse_untuned_images
 from calibrant.tuning.settings import Settings
 from calibrant.tuning.task import Task
 
@@ -87,6 +89,7 @@ class ContextDistribution(Regularizer):
 
     def __init__(self, settings: ContextDistributionSettings, model: TunedModel) -> None:
         super().__init__(settings, model)
+        refuse_untuned_images(model, self.name)
         task, zero_shot = model.parameterization.task, model.zero_shot
         templates = templates_of(settings.templates) or task.templates
         if len(templates) < 2:
@@ -95,8 +98,9 @@ class ContextDistribution(Regularizer):
         self.logit_scale = zero_shot.logit_scale
 
     def loss(self, outputs: Outputs) -> Tensor:
+        # a head may have been given features of their own norm
         tuned, zero_shot = (
-            self.logit_scale * (features.float() @ self.contexts.T)
+            self.logit_scale * (normalised(features) @ self.contexts.T)
             for features in (outputs.image_features, outputs.zero_shot_image_features)
         )
         if self.settings.expectation == "tuned":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -13,8 +13,13 @@ from calibrant.errors import InputError
 from calibrant.models.dual_encoder import DualEncoder
 from calibrant.tuning.components import REGULARIZERS
 from calibrant.tuning.outputs import Batch, Outputs
+from calibrant.tuning.parameterizations.base import normalised
 from calibrant.tuning.regularizers.base import Regularizer, RegularizerSettings
+from calibrant.tuning.regularizers.image_consistency import refuse_untuned_images
 from calibrant.tuning.settings import Settings
+
+if TYPE_CHECKING:
+    from calibrant.tuning.tuned_model import TunedModel
 
 
 def random_text(tuned: Tensor, zero_shot: Tensor, text_features: Tensor, logit_scale: Tensor | float) -> Tensor:
@@ -23,7 +28,7 @@ def random_text(tuned: Tensor, zero_shot: Tensor, text_features: Tensor, logit_s
     Args:
         tuned: [N, D], image features of the tuned model, rows of unit norm.
         zero_shot: [N, D], image features of the same images before tuning.
-        text_features: [M, D], features of random texts before tuning.
+        text_features: [M, D], features of random texts before tuning, rows of unit norm.
         logit_scale: s, that of the model before tuning.
 
     Returns:
@@ -89,6 +94,10 @@ class RandomText(Regularizer):
     Settings: ClassVar[type[Settings]] = RandomTextSettings
     settings: RandomTextSettings
 
+    def __init__(self, settings: RandomTextSettings, model: TunedModel) -> None:
+        super().__init__(settings, model)
+        refuse_untuned_images(model, self.name)
+
     def on_batch(self, batch: Batch, draw: np.random.Generator) -> Batch:
         encoder = self.model.zero_shot.encoder
         return {**batch, "random_text": random_tokens(encoder, self.settings.texts, self.settings.length, draw)}
@@ -97,4 +106,6 @@ class RandomText(Regularizer):
         encoder = self.model.zero_shot.encoder
         with torch.no_grad():
             text, scale = encoder.encode_text(outputs.batch["random_text"]), encoder.logit_scale
-        return random_text(outputs.image_features, outputs.zero_shot_image_features, text, scale)
+        # a head may have been given features of their own norm
+        tuned, zero_shot = normalised(outputs.image_features), normalised(outputs.zero_shot_image_features)
+        return random_text(tuned, zero_shot, text, scale)

@@ -110,6 +110,13 @@ def test_a_checkpoint_of_another_run_is_refused(saved, encoder, train, cache):
             fit(encoder, train, changed[0], seed=changed[1], cache=cache, progress=False, resume_from=folder)
 
 
+def test_a_reworded_recipe_goes_on(saved, encoder, train, cache):
+    recipe, folder = saved
+    reworded = recipe.model_copy(update={"about": "The same in other words.", "remarks": ["found later"]})
+    resumed = fit(encoder, train, reworded, cache=cache, progress=False, resume_from=folder)
+    assert equal(resumed.tensors(), fit(encoder, train, recipe, cache=cache, progress=False).tensors())
+
+
 def test_other_surroundings_are_named(saved, encoder, train, cache):
     recipe, folder = saved
     torch.set_num_threads(2)

@@ -109,9 +109,8 @@ def _work(
         {name: AVERAGINGS.build(name, given, model) for name, given in recipe.averaging.items()} if last else {}
     )
     return Work(
-        model, train, objective, regularizers, averagings, seed, stage, cache, identity, carried, callbacks,
-        resume
-    )  # fmt: skip
+        model, train, objective, regularizers, averagings, seed, stage, cache, identity, carried, callbacks, resume
+    )
 
 
 def _check_labels(train: EvaluationSet) -> None:
@@ -134,7 +133,8 @@ def _identity(encoder: DualEncoder, train: EvaluationSet, recipe: Recipe, seed: 
     samples = train.fingerprint or digest(train.ids, np.asarray(train.labels))
     task = {name: list(words) for name, words in train.words.items()}
     return {
-        "method": digest(recipe.model_dump(mode="json")),
+        # what is computed; a remark may be reworded between two versions of the package
+        "method": digest(recipe.model_dump(mode="json", include={"stages", "averaging"})),
         "data": digest(samples, list(train.classes), list(train.templates), task),
         "model": encoder.fingerprint(),
         "seed": seed,

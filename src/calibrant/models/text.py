@@ -70,8 +70,7 @@ def text_classifier(
     Raises:
         InputError: as `prompts`, and if a prompt is too long.
 
-    Source: Radford et al. 2021, "Learning transferable visual models from natural language supervision",
-        section 3.1.4.
+    Source: Radford et al. 2021, "Learning transferable visual models from natural language supervision".
     """
     written = prompts(names, templates, words)
     features = encode_prompts(encoder, [prompt for of_class in written for prompt in of_class], batch)
@@ -121,6 +120,23 @@ def pad_tokens(rows: Sequence[Sequence[int]], length: int) -> Tensor:
         [[5, 6, 0], [7, 0, 0]]
     """
     return torch.tensor([[*row, *[0] * (length - len(row))] for row in rows], dtype=torch.int64)
+
+
+def beginning_alike(ids: Tensor) -> int:
+    """Count the tokens with which all prompts begin alike; their ends do not count.
+
+    Args:
+        ids: int64 [N, L]; the last token of a prompt is found nowhere else in it.
+
+    Returns:
+        At most L - 1.
+
+    Example:
+        >>> beginning_alike(torch.tensor([[5, 6, 7, 2], [5, 6, 2, 0]]))
+        2
+    """
+    alike = (ids[:, :-1] == ids[:1, :-1]).all(dim=0)
+    return int(alike.long().cumprod(dim=0).sum())
 
 
 def too_long(text: str, tokens: int, context_length: int) -> InputError:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from calibrant.models.dual_encoder import DualEncoder
 from calibrant.models.feature_cache import eval_mode, mapped
+from calibrant.models.text import beginning_alike
 from calibrant.progress import progress_bar
 from calibrant.storage import cache_folder, digest, write_once
 
@@ -100,9 +101,7 @@ def encode_alike(encoder: DualEncoder, ids: Tensor) -> Tensor:
     Returns:
         float32 [N, D], rows of unit norm.
     """
-    same = (ids == ids[:1]).all(dim=0).long().cumprod(dim=0)
-    # something has to follow the prefix
-    length = min(int(same.sum()), ids.shape[1] - 1)
+    length = beginning_alike(ids)
     if "shared_prefix" not in encoder.capabilities or length == 0 or len(ids) == 1:
         return encoder.encode_text(ids)
     prefix = encoder.embed_tokens(ids[0, :length][None])[0]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from calibrant.errors import InputError
 from calibrant.models.dual_encoder import BlockEdit, DualEncoder
+from calibrant.models.text import beginning_alike
 from calibrant.tuning.task import Task
 
 Position = Literal["end", "middle", "front"]
@@ -168,23 +169,6 @@ class ClassPrompts:
             return list(ids)
         # the last token of a text is never 0, which pads
         return [row[: int(row.nonzero()[-1]) + 1] for row in ids]
-
-
-def beginning_alike(ids: Tensor) -> int:
-    """Count the tokens with which all prompts begin alike; their ends do not count.
-
-    Args:
-        ids: int64 [N, L]; the last token of a prompt is found nowhere else in it.
-
-    Returns:
-        At most L - 1.
-
-    Example:
-        >>> beginning_alike(torch.tensor([[5, 6, 7, 2], [5, 6, 2, 0]]))
-        2
-    """
-    alike = (ids[:, :-1] == ids[:1, :-1]).all(dim=0)
-    return int(alike.long().cumprod(dim=0).sum())
 
 
 def put(embeddings: Tensor, slots: Tensor, context: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class Attention(nn.Module):
     Raises:
         ValueError: if `source` is not plain self-attention.
 
-    Source: Vaswani et al. 2017, "Attention is all you need", section 3.2.
+    Source: Vaswani et al. 2017, "Attention is all you need".
 
     Example:
         >>> theirs = nn.MultiheadAttention(8, 2, batch_first=True).eval()

@@ -1,9 +1,8 @@
 """The parts that recipes are made of, found by name.
 
-A part is a class that is decorated with its name, in a file of its own; nothing else has to know it. Packages
-outside
-Calibrant add parts (and recipes) through the entry-point group ``calibrant.methods``: the module that an
-entry point names is imported, which runs its decorators, and the ``*.yaml`` files beside it are recipes.
+A part is a class that is decorated with its name, in a file of its own; nothing else has to know it. Packages outside
+Calibrant add parts (and recipes) through the entry-point group ``calibrant.methods``: the module that an entry point
+names is imported, which runs its decorators, and the ``*.yaml`` files beside it are recipes.
 """
 
 from __future__ import annotations

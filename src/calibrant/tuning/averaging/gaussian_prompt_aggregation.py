@@ -29,8 +29,7 @@ def gaussian_weights(parts: int, mean: float, deviation: float) -> Tensor:
         float64 [K].
 
     References:
-        Khattak et al. (2023). Self-regulating prompts: foundational model adaptation without forgetting. ICCV,
-        section 3.2.2 (PromptSRC).
+        Khattak et al. (2023). Self-regulating prompts: foundational model adaptation without forgetting. ICCV.
 
     Example:
         >>> gaussian_weights(3, mean=2, deviation=1e-3).tolist()
@@ -56,7 +55,7 @@ def gaussian_prompt_aggregation(
         New tensors by name.
 
     References:
-        Khattak et al. (2023), equation 6.
+        Khattak et al. (2023). Self-regulating prompts: foundational model adaptation without forgetting. ICCV.
 
     Example:
         >>> moments = [{"w": torch.zeros(1)}, {"w": torch.ones(1)}]

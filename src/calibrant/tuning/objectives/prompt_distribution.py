@@ -33,7 +33,7 @@ def upper_bound_logits(image_features: Tensor, prompt_features: Tensor, labels: 
         [N, C], in float32 or wider.
 
     References:
-        Lu, Liu, Zhang, Liu, Tian (2022). Prompt distribution learning. CVPR, equation 8; the divisor n + 1 and the
+        Lu, Liu, Zhang, Liu, Tian (2022). Prompt distribution learning. CVPR; the divisor n + 1 and the
         diagonal covariance between dimensions are those of the released code.
 
     Example:
@@ -65,7 +65,7 @@ def prompt_overlap(features: Tensor) -> Tensor:
         A scalar, in float32 or wider.
 
     References:
-        Lu et al. (2022), equation 10 (semantic orthogonality).
+        Lu, Liu, Zhang, Liu, Tian (2022). Prompt distribution learning. CVPR (semantic orthogonality).
 
     Example:
         >>> float(prompt_overlap(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]))) * 3

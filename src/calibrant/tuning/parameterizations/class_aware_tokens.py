@@ -53,8 +53,7 @@ class ClassAwareTokens(Parameterization):
     averaged.
 
     References:
-        Yao, Zhang, Xu (2024). TCP: textual-based class-aware prompt tuning for visual-language model. CVPR,
-        equations 4 to 6.
+        Yao, Zhang, Xu (2024). TCP: textual-based class-aware prompt tuning for visual-language model. CVPR.
     """
 
     Settings: ClassVar[type[Settings]] = ClassAwareTokensSettings

@@ -37,10 +37,10 @@ class Head(Parameterization):
     classifier of the zero-shot model, whose text tower is untouched.
 
     References:
-        Radford et al. (2021), section 3.2 (linear probe); Wortsman et al. (2022). Robust fine-tuning of
-        zero-shot
-        models. CVPR (head from the text classifier); Kumar et al. (2022). Fine-tuning can distort pretrained
-        features and underperform out-of-distribution. ICLR (LP-FT).
+        Radford et al. (2021). Learning transferable visual models from natural language supervision. ICML (linear
+        probe); Wortsman et al. (2022). Robust fine-tuning of zero-shot models. CVPR (head from the text classifier);
+        Kumar et al. (2022). Fine-tuning can distort pretrained features and underperform out-of-distribution. ICLR
+        (LP-FT).
     """
 
     Settings: ClassVar[type[Settings]] = HeadSettings

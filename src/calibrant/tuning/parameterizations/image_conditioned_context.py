@@ -41,7 +41,7 @@ class ImageConditionedContext(Parameterization):
     an image gets those of the context itself, h left out.
 
     References:
-        Zhou, Yang, Loy, Liu (2022). Conditional prompt learning for vision-language models. CVPR, equation 3.
+        Zhou, Yang, Loy, Liu (2022). Conditional prompt learning for vision-language models. CVPR.
     """
 
     Settings: ClassVar[type[Settings]] = ImageConditionedContextSettings

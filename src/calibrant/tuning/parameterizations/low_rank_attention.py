@@ -112,7 +112,7 @@ class LowRankAttention(Attention):
         updates: by projection; a projection without one stays as it is.
 
     References:
-        Hu et al. (2022). LoRA: low-rank adaptation of large language models. ICLR, equation 3.
+        Hu et al. (2022). LoRA: low-rank adaptation of large language models. ICLR.
     """
 
     def __init__(self, base: Attention, updates: Mapping[Projection, LowRankUpdate]) -> None:

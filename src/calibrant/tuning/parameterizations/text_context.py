@@ -71,7 +71,7 @@ class TextContext(Parameterization):
     mean. Templates do not enter, since the context replaces them; synonyms of a class are averaged.
 
     References:
-        Zhou, Yang, Loy, Liu (2022). Learning to prompt for vision-language models. IJCV, equations 2 and 3.
+        Zhou, Yang, Loy, Liu (2022). Learning to prompt for vision-language models. IJCV.
     """
 
     Settings: ClassVar[type[Settings]] = TextContextSettings

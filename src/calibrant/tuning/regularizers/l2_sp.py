@@ -29,7 +29,7 @@ def distance_to_start(current: Iterable[Tensor], start: Iterable[Tensor]) -> Ten
 
     References:
         Li, Grandvalet, Davoine (2018). Explicit inductive bias for transfer learning with convolutional
-        networks. ICML, equation 2.
+        networks. ICML.
 
     Example:
         >>> float(distance_to_start([torch.ones(2)], [torch.zeros(2)]))

@@ -30,7 +30,7 @@ def label_smoothing(targets: Tensor, amount: float) -> Tensor:
         float [N, C], rows that sum to 1.
 
     References:
-        Szegedy et al. (2016). Rethinking the inception architecture for computer vision. CVPR, section 7.
+        Szegedy et al. (2016). Rethinking the inception architecture for computer vision. CVPR.
 
     Example:
         >>> import torch

@@ -68,10 +68,14 @@ def _in_record(began: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str
             yield what
 
 
+_TUNES = ("stages.", "averaging.")
+"""Where a recipe says what is done; the rest of it is prose."""
+
+
 def _in_recipe(began: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     before, after = _flat(began), _flat(now)
     for place in sorted({*before, *after}):
-        if before.get(place) != after.get(place) and place not in ("name", "title"):
+        if before.get(place) != after.get(place) and place.startswith(_TUNES):
             yield f"{place.removeprefix('stages.0.')}{_change(before.get(place), after.get(place))}"
 
 

@@ -106,7 +106,7 @@ def measure(encoder: DualEncoder, nouns: list[str]) -> Measured:
     cosine = texts @ texts.T
     others = cosine[~np.eye(len(classes), dtype=bool)].reshape(len(classes), -1)
     out.figures |= {
-        "logit_scale": float(encoder.logit_scale),
+        "logit_scale": float(encoder.logit_scale.detach()),
         "neighbour_overlap": neighbour_overlap(encoder, nouns),
         "class_prompt_cosine": np.quantile(others, QUANTILES).tolist(),
         "nearest_class_distance": np.quantile(np.sqrt(2 - 2 * others.max(1)), QUANTILES).tolist(),

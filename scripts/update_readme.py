@@ -24,7 +24,7 @@ README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "assets" / "reliability.svg"
 SHOWN = ("emoji", "emoji/rendition", "emoji/sketch", "emoji/hard", "emoji/base", "emoji/new")
 MARKS = re.compile(r"(<!-- demo-table -->\n).*(<!-- /demo-table -->)", re.DOTALL)
-PICTURED = "flyp-emoji-base"
+PICTURED = ("ft-emoji", "emoji/rendition")
 NOTE = """
 Accuracy and ECE (15 bins of equal width) on {scenes} scenes a set, with 95 % intervals by drawing; `emoji/base` and
 `emoji/new` are of runs tuned on the base classes only. Written by `calibrant demo --json > build/demo.json` and
@@ -53,9 +53,9 @@ def _ece(estimate: dict[str, float]) -> str:
     return f"{estimate['value']:.3f} ({estimate['low']:.3f} to {estimate['high']:.3f})"
 
 
-def picture(run: Run) -> None:
-    """Draw the reliability of one run on its test images, before and after temperature scaling."""
-    predictions = run.stored(run.record["data"]["name"], "test")
+def picture(run: Run, data: str) -> None:
+    """Draw the reliability of one run on test images, before and after temperature scaling."""
+    predictions = run.stored(data, "test")
     curves = {
         f"{run.method}, as tuned": reliability(Uncalibrated()(predictions), predictions.labels),
         "after temperature scaling": reliability(run.calibrator("temperature")(predictions), predictions.labels),
@@ -68,9 +68,10 @@ def main(demo: Annotated[Path, typer.Argument(help="What `calibrant demo --json`
     said = read_json(demo)
     rows = [row for one in said["tables"].values() for row in one]
     runs = [Run.load(path) for path in said["runs"]]
-    chosen = next(run for run in runs if run.name == PICTURED)
-    picture(chosen)
-    scenes = len(chosen.stored(chosen.record["data"]["name"], "test"))
+    name, data = PICTURED
+    chosen = next(run for run in runs if run.name == name)
+    picture(chosen, data)
+    scenes = len(chosen.stored(data, "test"))
     text = README.read_text(encoding="utf-8")
     written = MARKS.sub(lambda found: found[1] + table(rows) + NOTE.format(scenes=f"{scenes:,}") + found[2], text)
     with atomic_write(README) as temporary:

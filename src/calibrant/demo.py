@@ -46,7 +46,7 @@ class Size:
     scenes: int
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
     plan: dict[str, tuple[str, ...]] = field(default_factory=lambda: _plan(SHIFTED))
-    watched: int = 100
+    watched: int = 50
 
 
 def _plan(shifted: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
@@ -57,9 +57,9 @@ def _plan(shifted: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 FULL = Size(
     scenes=1000,
     overrides={
-        "ft": {"solver.steps": 50},
-        "flyp": {"solver.steps": 50},
-        "coop": {"solver.steps": 40},
+        "ft": {"solver.steps": 24},
+        "flyp": {"solver.steps": 24},
+        "coop": {"solver.steps": 20},
     },
 )
 QUICK = Size(

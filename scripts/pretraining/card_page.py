@@ -23,8 +23,8 @@ untuned network only; the script now asks the teacher from the start) over 48 to
 The logit scale was set on scenes of the validation drawings. At the end the last matrix of the image tower was aligned
 with the text tower, and the share of the direction common to all embeddings was raised from 0.5 to {shared}
 (`scripts/pretraining/export.py`), which takes no part in telling classes apart but decides how large the logit scale
-is. No drawing of a shifted style, no validation or test drawing and none of the 40 held-out concepts was seen.
-Licences and authors: NOTICE.
+is. No drawing of a shifted style, no validation or test drawing and no drawing of the 40 held-out concepts was seen
+(the ImageNet network has seen photographs of some of them). Licences and authors: NOTICE.
 
 Made by `python scripts/pretrain_tiny.py card`; intervals are 95 %, by drawing.
 

@@ -53,9 +53,6 @@ def tune(
     from calibrant.reporting import measures_table
     from calibrant.tune import profile_for, read_settings
 
-    if not json:
-        chosen = profile or profile_for(method, model)
-        typer.echo(f"{method}: {chosen} settings" + ("" if profile else " (by the model; --profile names others)"))
     run = run_tuning(
         model,
         data,
@@ -87,6 +84,8 @@ def tune(
     if json:
         show.as_json({"run": run.path, "results": results})
         return
+    chosen = profile or profile_for(method, model)
+    typer.echo(f"{method}: {chosen} settings" + ("" if profile else " (by the model; --profile names others)"))
     for title, rows, about in tables(results):
         Console().print(measures_table(title, rows, about, SHOWN))
     typer.echo(f"The run is in {run.path}. Next: calibrant calibrate '{run.path}'; calibrant report '{run.path}'")

@@ -196,7 +196,7 @@ def list_recipes() -> list[dict[str, Any]]:
 
     Example:
         >>> [row["name"] for row in list_recipes()][:3]
-        ['coop', 'flyp', 'ft']
+        ['car-ft', 'carot', 'clip-adapter']
     """
     rows = []
     for name, path in _recipes().items():

@@ -45,6 +45,7 @@ def measures_table(
         caption_justify="left",
         box=box.SIMPLE,
         pad_edge=False,
+        padding=0,  # the columns of the demo just fit into a terminal of 80
     )
     for key in about:
         numeric = all(isinstance(row.get(key), int) for row in rows)

@@ -13,8 +13,8 @@ import pytest
 if not Path("/proc/self/status").is_file():
     pytest.skip("the peak memory of a process is read from /proc", allow_module_level=True)
 
-# Few images come first, so that everything that is made once counts there; a peak can only rise by what more images
-# need. Keeping all of them at the end shows that the measurement would have seen it.
+# Few images come first, so that everything that is made once counts there (twice, since the second round still adds some
+# 20 MB, and the third nothing); a peak can only rise by what more images need. Keeping all of them at the end shows that the measurement would have seen it.
 SCRIPT = """
 import json, sys, tempfile
 from pathlib import Path
@@ -56,7 +56,7 @@ settings = {"solver.steps": 2, "solver.batch_size": 16}
 cached_views = load_recipe("coop", {**settings, "solver.views": 2}, "tiny")
 live = load_recipe("coop", {**settings, "solver.views": "live"}, "tiny")
 peaks = {}
-work(few); peaks["few"] = peak()
+work(few); work(few); peaks["few"] = peak()
 work(many); peaks["many"] = peak()
 images = Files(paths)
 kept = [images[i].copy() for i in range(many)]; peaks["kept"] = peak()
@@ -71,5 +71,5 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     peaks = json.loads(done.stdout)
     megabytes = 200 * 640 * 640 * 3 / 2**20
-    assert peaks["many"] - peaks["few"] < megabytes / 3, "160 more images must not cost what 67 of them take"
+    assert peaks["many"] - peaks["few"] < megabytes / 6, "160 more images must not cost what 33 of them take"
     assert peaks["kept"] - peaks["many"] > megabytes / 2, "this measurement would not notice kept images"

@@ -13,8 +13,9 @@ import pytest
 if not Path("/proc/self/status").is_file():
     pytest.skip("the peak memory of a process is read from /proc", allow_module_level=True)
 
-# Few images come first, so that everything that is made once counts there (twice, since the second round still adds some
-# 20 MB, and the third nothing); a peak can only rise by what more images need. Keeping all of them at the end shows that the measurement would have seen it.
+# Few images come first, so that everything that is made once counts there; twice, since the second round still adds
+# some 20 MB and the third nothing. A peak can then only rise by what more images need. Keeping all of them at the end
+# shows that the measurement would have seen it.
 SCRIPT = """
 import json, sys, tempfile
 from pathlib import Path

@@ -167,7 +167,8 @@ def _connecting(pairs: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int6
 
     if not len(pairs):
         return pairs
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count)).tocsr()
+    ends = pairs.astype(np.int32)  # older SciPy takes no other indices
+    graph = coo_array((np.ones(len(pairs)), (ends[:, 0], ends[:, 1])), shape=(count, count)).tocsr()
     tree = minimum_spanning_tree(graph).tocoo()
     kept = np.sort(np.stack([tree.row, tree.col], axis=1).astype(np.int64), axis=1)
     return kept[np.lexsort((kept[:, 1], kept[:, 0]))]

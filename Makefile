@@ -26,6 +26,16 @@ fi; \
 echo "Making $@ with $$found and installing packages (some minutes, once)."
 endef
 
+# Some machines cannot have Chromium. There the browser tests are left out, and it is said; never when CI is set.
+define RUN_TESTS
+marks=; sh scripts/install_chromium.sh || { \
+	if [ -n "$${CI:-}" ]; then exit 1; fi; \
+	echo "There is no Chromium, so the tests that open the report in a browser are left out." >&2; \
+	marks="not browser"; \
+}; \
+$(1)/python -m pytest -q -m "$$marks" $(PYTEST)
+endef
+
 .PHONY: help demo test test-core test-oldest lint types docs benchmarks wheel constraints clean
 
 help:
@@ -44,20 +54,14 @@ help:
 demo: .venv/installed
 	@$(BIN)/calibrant demo $(DEMO)
 
-# Some machines cannot have Chromium. There the browser tests are left out, and it is said; never when CI is set.
 test: .venv/installed
-	@marks=; sh scripts/install_chromium.sh || { \
-		if [ -n "$${CI:-}" ]; then exit 1; fi; \
-		echo "There is no Chromium, so the tests that open the report in a browser are left out." >&2; \
-		marks="not browser"; \
-	}; \
-	$(BIN)/python -m pytest -q -m "$$marks" $(PYTEST)
+	@$(call RUN_TESTS,$(BIN))
 
 test-core: .venv-core/installed
 	@.venv-core/bin/python -m pytest -q -m "not browser" $(CORE_TESTS) $(CORE_SOURCES)
 
 test-oldest: .venv-oldest/installed
-	@.venv-oldest/bin/python -m pytest -q $(PYTEST)
+	@$(call RUN_TESTS,.venv-oldest/bin)
 
 lint: .venv/installed-dev
 	@$(BIN)/ruff check

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibrant.errors import CalibrantWarning, InputError
-from calibrant.storage import digest
 
 if TYPE_CHECKING:
     from calibrant.calibration import Calibrator
@@ -34,17 +33,18 @@ def calibrate(
 
     Args:
         source: a run, its folder, or a file of predictions with labels.
-        method: a calibrator by name.
+        method: a calibrator by name, or names with plus signs between them for a chain.
         on: for a run, the split to fit on.
-        to: the JSON file to write; by default in the run, or beside the file of predictions.
+        to: the file to write; by default in the run, or beside the file of predictions, as ``.safetensors`` where
+            arrays were learned and as ``.json`` otherwise.
         offline: never open a socket.
 
     Returns:
-        ``calibrator``, ``file``, ``fitted_on``, ``n``, what was learned, and negative log-likelihood and ECE before and
-        after on the same images.
+        ``calibrator``, ``file``, ``fitted_on``, ``n``, the numbers that were learned, and negative log-likelihood and
+        ECE before and after on the same images.
 
     Raises:
-        InputError: if the method is unknown, or the predictions have no labels.
+        InputError: if the method is unknown, or the predictions have no labels or lack something that it reads.
     """
     from calibrant.calibration import calibrator
     from calibrant.metrics import summary
@@ -52,15 +52,17 @@ def calibrate(
     made = calibrator(method)
     run, held_out = _held_out(source, on, offline)
     made.fit(held_out)
-    file = _file(source, run, method, to)
+    file = _file(source, run, made, to)
     made.save(file)
+    if to is None:  # the last one may have been stored the other way
+        file.with_suffix({".json": ".safetensors"}.get(file.suffix, ".json")).unlink(missing_ok=True)
     before, after = (
         summary(held_out.probabilities(), held_out.labels),
         summary(made(held_out), held_out.labels),
     )
     return {
         "calibrator": method,
-        **{name.rstrip("_"): getattr(made, name) for name in made.fitted},
+        **learned_numbers(made),
         "fitted_on": f"{held_out.about.get('data', source)} {held_out.about.get('split', '')}".strip(),
         "n": len(held_out),
         "nll_before": before["nll"],
@@ -111,13 +113,53 @@ def calibrator_of(run: Run, chosen: str | None, classes: Sequence[str], *, offli
     return found
 
 
+def usable(calibrators: Mapping[str, Calibrator], predictions: Predictions) -> dict[str, Calibrator]:
+    """Choose the calibrators that can be used for predictions.
+
+    Args:
+        calibrators: name to fitted calibrator.
+        predictions: what is to be calibrated.
+
+    Returns:
+        Those that know the classes and find all that they read.
+
+    Warns:
+        CalibrantWarning: for each of the others, with the reason.
+    """
+    one, found = predictions.subset([0]), {}
+    for name, calibrator in calibrators.items():
+        try:
+            calibrator(one)
+        except InputError as reason:
+            what = predictions.about.get("data") or "these predictions"
+            warnings.warn(f"{what}: calibrator '{name}' is left out: {reason}", CalibrantWarning, stacklevel=2)
+        else:
+            found[name] = calibrator
+    return found
+
+
+def learned_numbers(calibrator: Calibrator) -> dict[str, Any]:
+    """Give what a fitted calibrator has learned as far as it is single numbers and words; a chain's by its parts.
+
+    Example:
+        >>> from calibrant.calibration.registry import calibrator
+        >>> made = calibrator("none+temperature").fit([[2.0, 0.0]] * 4, [0, 0, 0, 1])
+        >>> learned_numbers(made)["at_bound"]
+        False
+    """
+    from calibrant.calibration import Chain
+
+    if isinstance(calibrator, Chain):
+        return {name: value for part in calibrator.parts_ for name, value in learned_numbers(part).items()}
+    values = {name.rstrip("_"): getattr(calibrator, name) for name in calibrator.fitted}
+    return {name: value for name, value in values.items() if isinstance(value, bool | int | float | str)}
+
+
 def calibrator_digest(calibrator: Calibrator) -> str:
     """Name a fitted calibrator by what it does."""
-    return digest(
-        calibrator.name,
-        calibrator.get_params(),
-        {name: getattr(calibrator, name) for name in calibrator.fitted},
-    )
+    from calibrant.calibration.calibrator_file import state_digest
+
+    return state_digest(calibrator.state())
 
 
 def _default(run: Run, offline: bool) -> Calibrator:
@@ -161,9 +203,12 @@ def _labelled(held_out: Predictions, what: str) -> Predictions:
     return held_out.subset(inside)
 
 
-def _file(source: str | Path | Run, run: Run | None, method: str, to: str | Path | None) -> Path:
+def _file(source: str | Path | Run, run: Run | None, made: Calibrator, to: str | Path | None) -> Path:
+    from calibrant.calibration.calibrator_file import has_arrays
+
     if to is not None:
         return Path(to)
+    ending = ".safetensors" if has_arrays(made.state()) else ".json"
     if run is not None:
-        return run.calibrator_file(method)
-    return Path(str(source)).with_suffix(f".{method}.json")
+        return run.calibrator_file(made.name, ending)
+    return Path(str(source)).with_suffix(f".{made.name}{ending}")

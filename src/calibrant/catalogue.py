@@ -61,14 +61,17 @@ def _data() -> Rows:
 
 
 def _calibrators() -> Rows:
-    from calibrant.calibration import CALIBRATORS
+    from calibrant.calibration import CALIBRATORS, LogitCalibrator
 
     return [
         {
             "name": name,
             "what": (one.__doc__ or "").splitlines()[0],
-            "keeps_answers": one.keeps_argmax,
-            "for_new_classes": one.transfers,
+            "kind": "logits" if issubclass(one, LogitCalibrator) else "probabilities",
+            "keeps_argmax": one.keeps_argmax,
+            "keeps_sample_order": one.keeps_sample_order,
+            "needs_labels": one.needs_labels,
+            "transfers": one.transfers,
             "source": one.source,
         }
         for name, one in CALIBRATORS.items()

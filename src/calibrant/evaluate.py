@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from calibrant.calibrate import usable
 from calibrant.errors import CalibrantWarning, InputError, unknown
 from calibrant.seen import seen
 from calibrant.storage import write_json
@@ -63,7 +64,7 @@ def evaluate(
     results = []
     for stored in _sources(run, source, data, data_options, split, offline):
         known = _seen(run, stored, allow_seen)
-        calibrators = _calibrators(run, calibrator)
+        calibrators = _calibrators(run, calibrator, stored)
         found = [{**one, "seen": known} for one in measure(stored, calibrators, bins=bins, by=by)]
         if run is not None:
             write_json(run.metrics_file(_about(stored, "data"), _about(stored, "split")), _finite(found))
@@ -219,9 +220,9 @@ def _sources(
         yield from stored
 
 
-def _calibrators(run: Run | None, chosen: str | None) -> dict[str, Calibrator | None]:
+def _calibrators(run: Run | None, chosen: str | None, stored: Predictions) -> dict[str, Calibrator | None]:
     if chosen is None:
-        return {NONE: None, **(run.calibrators() if run is not None else {})}
+        return {NONE: None, **(usable(run.calibrators(), stored) if run is not None else {})}
     if chosen == NONE:
         return {NONE: None}
     from calibrant import calibration

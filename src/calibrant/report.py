@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from calibrant.calibrate import usable
 from calibrant.data.images import FileImages, ImageReader
 from calibrant.errors import CalibrantWarning, InputError
 from calibrant.naming import family
@@ -94,7 +95,8 @@ def _set_result(run: Run, stored: Predictions) -> SetResult:
     known = seen(run, stored).count
     assert stored.labels is not None
     unit = stored.about.get("unit")
-    tables = {name: calibrator(stored) for name, calibrator in run.calibrators().items() if name != UNCALIBRATED}
+    calibrators = usable(run.calibrators(), stored)
+    tables = {name: calibrator(stored) for name, calibrator in calibrators.items() if name != UNCALIBRATED}
     about = stored.about.get("data_about", {})
     return SetResult(
         name=stored.about["data"],

@@ -60,8 +60,9 @@ class RunFiles:
     def metrics_file(self, data: str, split: str) -> Path:
         return self.path / "metrics" / f"{file_name(data)}.{split}.json"
 
-    def calibrator_file(self, name: str) -> Path:
-        return self.path / "calibrators" / f"{file_name(name)}.json"
+    def calibrator_file(self, name: str, ending: str = ".json") -> Path:
+        # names of calibrators, and the plus signs of a chain, are parts of file names everywhere
+        return self.path / "calibrators" / f"{name}{ending}"
 
     # ---- tables -----------------------------------------------------------------------------------------------
 

@@ -295,7 +295,8 @@ class Run(RunFiles):
         """Read the stored calibrators, by name."""
         from calibrant import calibration
 
-        return {file.stem: calibration.load(file) for file in sorted((self.path / "calibrators").glob("*.json"))}
+        files = sorted((self.path / "calibrators").glob("*"))
+        return {file.stem: calibration.load(file) for file in files if file.suffix in (".json", ".safetensors")}
 
     def calibrator(self, name: str) -> Calibrator:
         """Read one stored calibrator.
@@ -316,11 +317,12 @@ class Run(RunFiles):
         Returns:
             One entry for every evaluation set, split and calibrator, as `calibrant.evaluate.measure` gives them.
         """
+        from calibrant.calibrate import usable
         from calibrant.evaluate import NONE, measure
 
-        calibrators = {NONE: None, **self.calibrators()}
+        known = self.calibrators()
         labelled = (stored for stored in self.predictions() if stored.labels is not None and stored.labels.max() >= 0)
-        return [result for stored in labelled for result in measure(stored, calibrators)]
+        return [result for stored in labelled for result in measure(stored, {NONE: None, **usable(known, stored)})]
 
 
 def _refuse_unless_replaceable(path: Path, overwrite: bool) -> None:

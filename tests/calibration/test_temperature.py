@@ -110,7 +110,7 @@ def test_degenerate_logits_neither_overflow_nor_fail(logits):
 
 def test_a_tiny_temperature_does_not_overflow():
     scaling = TemperatureScaling()
-    scaling.restore({"temperature_": 1e-300, "at_bound_": True})
+    scaling.restore({"temperature_": 1e-300, "at_bound_": True}, ["a", "b"])
     assert scaling.predict_proba([[1e10, 0.0]]).tolist() == [[1.0, 0.0]]
 
 
@@ -120,7 +120,7 @@ def test_keeps_every_answer(seed, temperature):
     logits, _ = calibrated(seed, samples=50, classes=6)
     logits[:10, 2] = logits[:10].max(axis=1)  # ties
     scaling = TemperatureScaling()
-    scaling.restore({"temperature_": temperature, "at_bound_": False})
+    scaling.restore({"temperature_": temperature, "at_bound_": False}, list("abcdef"))
     probs = scaling.predict_proba(logits)
     assert (probs.argmax(axis=1) == logits.argmax(axis=1)).all()
     assert probs.sum(axis=1) == pytest.approx(np.ones(50), abs=1e-12)

@@ -4,72 +4,87 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from calibrant.arrays import Array, Float64, Int64, as_matrix
+from calibrant.arrays import Float64, Int64, softmax
+from calibrant.calibration import calibrator_file
 from calibrant.errors import InputError, unknown
 from calibrant.predictions import Predictions
-from calibrant.storage import write_json
-
-FORMAT = 1
 
 
 class Calibrator(ABC):
-    """A map from logits to probabilities that is fitted on held-out predictions.
+    """A map from predictions to probabilities that is fitted on held-out predictions.
+
+    There are two kinds, so that calibrators can be chained: a `LogitCalibrator` changes logits, a
+    `ProbabilityCalibrator` ends in probabilities. A new one inherits from one of them, sets the class attributes and
+    writes `_fit` and either `_logits` or `_probabilities`; `calibrant.calibration.registry` lists it by its name.
 
     A calibrator stores its parameters in the constructor and what it has learned under names that end in an
-    underscore, as scikit-learn's estimators do, so `sklearn.clone` works on it. A new one sets the class
-    attributes and writes `_fit` and `_probabilities`; `calibrant.calibration.registry` lists it by its name.
+    underscore, as scikit-learn's estimators do, so `sklearn.clone` works on it.
 
     Attributes:
         name: what the registry, recipes and files call it.
         source: where it was published.
         keeps_argmax: whether the answers stay the same, and with them the accuracy.
-        transfers: whether it can be used on classes that it was not fitted on.
+        keeps_sample_order: whether samples stay in the order of their confidence.
         needs_labels: whether `fit` reads labels.
-        fitted: the names of what it learns.
+        transfers: whether it can be used on classes that it was not fitted on.
+        fitted: the names of what it learns: numbers, strings, NumPy arrays, calibrators, lists and mappings of them.
+        classes_: the class names that it was fitted on.
     """
 
     name: ClassVar[str]
     source: ClassVar[str]
     keeps_argmax: ClassVar[bool]
-    transfers: ClassVar[bool]
+    keeps_sample_order: ClassVar[bool]
     needs_labels: ClassVar[bool]
+    transfers: ClassVar[bool]
     fitted: ClassVar[tuple[str, ...]] = ()
 
+    classes_: list[str]
+
     @abstractmethod
-    def _fit(self, predictions: Predictions) -> None:
+    def _fit(self, predictions: Predictions, shifted: Sequence[Predictions]) -> None:
         """Learn from predictions, which have been checked, and set what `fitted` names."""
 
     @abstractmethod
-    def _probabilities(self, logits: Array) -> Float64:
-        """Map finite logits [N, C] to probabilities, float64 [N, C]."""
+    def _probabilities(self, predictions: Predictions) -> Float64:
+        """Give probabilities, float64 [N, C], rows of which sum to 1."""
 
-    def fit(self, predictions: Any, labels: Any = None) -> Self:
+    def fit(self, predictions: Any, labels: Any = None, *, shifted: Sequence[Predictions] = ()) -> Self:
         """Learn from held-out samples.
 
         Args:
             predictions: `Predictions`, or bare logits [N, C].
             labels: class indices [N], only beside bare logits.
+            shifted: predictions of the same classes on shifted images; only calibrators that say so learn from them.
 
         Returns:
             The calibrator itself.
 
         Raises:
-            InputError: if labels are needed and missing, outside the class list, or given twice.
+            InputError: if labels are needed and missing, outside the class list, or given twice; if shifted predictions
+                have other classes; or if something else that the calibrator reads is missing.
         """
         if isinstance(predictions, Predictions):
             if labels is not None:
                 raise InputError("labels were given twice: inside the predictions and beside them")
         else:
             predictions = Predictions(logits=predictions, labels=labels)
-        if self.needs_labels:
-            given_labels(predictions, self.name)
-        self._fit(predictions)
+        for one in (predictions, *shifted):
+            if not isinstance(one, Predictions):
+                raise InputError(f"shifted takes a list of Predictions, not {type(one).__name__}")
+            if not same_classes(one.classes, predictions.classes):
+                raise InputError(f"calibrator '{self.name}': the shifted predictions have another class list")
+            if self.needs_labels:
+                given_labels(one, self.name)
+        self.classes_ = list(predictions.classes)
+        self._fit(predictions, shifted)
         return self
 
     def __call__(self, predictions: Predictions) -> Float64:
@@ -82,10 +97,11 @@ class Calibrator(ABC):
             Probabilities, float64 [N, C]; rows sum to 1.
 
         Raises:
-            InputError: if the calibrator is not fitted.
+            InputError: if the calibrator is not fitted, was fitted on other classes and cannot be used for these, or
+                reads something that is missing.
         """
-        self._check_fitted()
-        return self._probabilities(predictions.logits)
+        self._check_use(predictions)
+        return self._probabilities(predictions)
 
     def predict_proba(self, logits: Any) -> Float64:
         """Calibrate bare logits.
@@ -97,16 +113,15 @@ class Calibrator(ABC):
             Probabilities, float64 [N, C]; rows sum to 1.
 
         Raises:
-            InputError: if a logit is not finite or the calibrator is not fitted.
+            InputError: if a logit is not finite, the calibrator is not fitted, or it reads more than logits.
         """
-        self._check_fitted()
-        return self._probabilities(as_matrix(logits, "logits"))
+        return self(Predictions(logits=logits))
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:  # scikit-learn's signature
         """Give the parameters of the constructor.
 
         Args:
-            deep: without effect, there are no nested calibrators here.
+            deep: without effect: parameters of calibrators inside are not listed.
 
         Returns:
             Name to value.
@@ -132,26 +147,37 @@ class Calibrator(ABC):
         return self
 
     def save(self, path: str | Path) -> None:
-        """Write the fitted calibrator to a JSON file, which `calibrant.calibration.load` reads.
+        """Write the fitted calibrator to a file that `calibrant.calibration.load` reads.
 
         Args:
-            path: the file.
+            path: the file; if it ends in ``.safetensors``, arrays are stored as tensors, otherwise it is JSON.
 
         Raises:
             InputError: if the calibrator is not fitted or the file cannot be written.
         """
-        self._check_fitted()
-        learned = {name: getattr(self, name) for name in self.fitted}
-        write_json(
-            path,
-            {"calibrator": self.name, "format": FORMAT, "parameters": self.get_params(), "fitted": learned},
-        )
+        self.check_fitted()
+        calibrator_file.write(path, self.state())
 
-    def restore(self, learned: Mapping[str, Any]) -> None:
+    def state(self) -> dict[str, Any]:
+        """Give all that makes up the calibrator.
+
+        Returns:
+            ``calibrator`` (its name), ``parameters``, ``classes`` (None before `fit`) and ``fitted`` (name to value);
+            calibrators inside are given the same way.
+        """
+        return {
+            "calibrator": self.name,
+            "parameters": {name: _state_of(value) for name, value in self.get_params().items()},
+            "classes": getattr(self, "classes_", None),
+            "fitted": {name: _state_of(getattr(self, name)) for name in self.fitted if hasattr(self, name)},
+        }
+
+    def restore(self, learned: Mapping[str, Any], classes: Sequence[str]) -> None:
         """Take over what another calibrator of this kind has learned.
 
         Args:
-            learned: value of every name in `fitted`, as `save` wrote it.
+            learned: value of every name in `fitted`.
+            classes: the class names that it was fitted on.
 
         Raises:
             InputError: if a value is missing, unknown or impossible.
@@ -160,6 +186,7 @@ class Calibrator(ABC):
             raise InputError(f"calibrator '{self.name}' stores {list(self.fitted)}, not {list(learned)}")
         for name, value in learned.items():
             setattr(self, name, value)
+        self.classes_ = list(classes)
         self._check_restored()
 
     def __repr__(self) -> str:
@@ -169,9 +196,53 @@ class Calibrator(ABC):
     def _check_restored(self) -> None:  # noqa: B027  # most have nothing to check
         """Refuse learned values that cannot be; a calibrator that learns something writes its own."""
 
-    def _check_fitted(self) -> None:
-        if not all(hasattr(self, name) for name in self.fitted):
+    def check_fitted(self) -> None:
+        """Refuse to go on unless the calibrator is fitted.
+
+        Raises:
+            InputError: if it is not.
+        """
+        if not all(hasattr(self, name) for name in ("classes_", *self.fitted)):
             raise InputError(f"{type(self).__name__} is not fitted; call fit(predictions) first")
+
+    def _check_use(self, predictions: Predictions) -> None:
+        self.check_fitted()
+        if not self.transfers and not same_classes(self.classes_, predictions.classes):
+            raise InputError(
+                f"calibrator '{self.name}' knows only the {len(self.classes_)} classes that it was fitted on "
+                f"({_begin(self.classes_)}) and cannot be used for {len(predictions.classes)} others "
+                f"({_begin(predictions.classes)})"
+            )
+
+
+class LogitCalibrator(Calibrator):
+    """A calibrator that changes logits, so that another one can follow; a new one writes `_logits`."""
+
+    @abstractmethod
+    def _logits(self, predictions: Predictions) -> Float64:
+        """Give new logits, finite, float64 [N, C]."""
+
+    def transform(self, predictions: Predictions) -> Predictions:
+        """Change the logits of predictions.
+
+        Args:
+            predictions: N samples, C classes.
+
+        Returns:
+            The same samples with new logits, float64 [N, C]; everything else is kept.
+
+        Raises:
+            InputError: as for calling it.
+        """
+        self._check_use(predictions)
+        return replace(predictions, logits=self._logits(predictions))
+
+    def _probabilities(self, predictions: Predictions) -> Float64:
+        return softmax(self._logits(predictions))
+
+
+class ProbabilityCalibrator(Calibrator):
+    """A calibrator that ends in probabilities, so that it can only be the last of a chain; it has `_probabilities`."""
 
 
 def given_labels(predictions: Predictions, name: str) -> Int64:
@@ -197,3 +268,29 @@ def given_labels(predictions: Predictions, name: str) -> Int64:
             f"but {len(outside)} belong to none, first row {outside[0]}"
         )
     return labels
+
+
+def same_classes(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Compare two class lists; one that was only numbered, as that of bare logits, fits any of the same length.
+
+    Example:
+        >>> same_classes(["cat", "dog"], ["0", "1"]), same_classes(["cat", "dog"], ["dog", "cat"])
+        (True, False)
+    """
+    if len(one) != len(other) or list(one) == list(other):
+        return len(one) == len(other)
+    return [str(i) for i in range(len(one))] in (list(one), list(other))
+
+
+def _state_of(value: Any) -> Any:
+    if isinstance(value, Calibrator):
+        return value.state()
+    if isinstance(value, list | tuple):
+        return [_state_of(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): _state_of(item) for name, item in value.items()}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _begin(classes: Sequence[str]) -> str:
+    return ", ".join(classes[:3]) + (", ..." if len(classes) > 3 else "")

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from calibrant.calibration.calibrator import FORMAT, Calibrator
+from calibrant.calibration import calibrator_file
+from calibrant.calibration.calibrator import Calibrator
+from calibrant.calibration.chain import Chain, check_order
 from calibrant.calibration.temperature import TemperatureScaling
 from calibrant.calibration.uncalibrated import Uncalibrated
 from calibrant.errors import InputError, unknown
-from calibrant.storage import read_json
 
-CALIBRATORS: dict[str, type[Calibrator]] = {member.name: member for member in (Uncalibrated, TemperatureScaling)}
+CALIBRATORS: dict[str, type[Calibrator]] = {
+    member.name: member
+    for member in (
+        Uncalibrated,
+        TemperatureScaling,
+    )
+}
 
 
 def calibrator(name: str, **parameters: Any) -> Calibrator:
     """Make a calibrator by its name.
 
     Args:
-        name: such as ``"temperature"``; ``"none"`` leaves the probabilities as they are.
-        parameters: of its constructor.
+        name: such as ``"temperature"``, or names with plus signs between them, such as ``"dac+temperature"``, for a
+            chain; ``"none"`` leaves the probabilities as they are.
+        parameters: of its constructor; those of a chain go by the name of the part: ``dac={"k": 3}``.
 
     Returns:
         The calibrator, not fitted.
 
     Raises:
-        InputError: if the name or a parameter does not exist.
+        InputError: if the name or a parameter does not exist, or the parts of a chain cannot stand in this order.
 
     Example:
-        >>> calibrator("temperature")
-        TemperatureScaling()
+        >>> calibrator("temperature"), calibrator("none+temperature").name
+        (TemperatureScaling(), 'none+temperature')
     """
+    if "+" in name:
+        return _chain(name.split("+"), parameters)
     if name not in CALIBRATORS:
         raise unknown("calibrator", name, CALIBRATORS)
     made = CALIBRATORS[name]()
@@ -41,7 +52,7 @@ def load(path: str | Path) -> Calibrator:
     """Read a fitted calibrator.
 
     Args:
-        path: the JSON file that `Calibrator.save` wrote.
+        path: the file that `Calibrator.save` wrote.
 
     Returns:
         The calibrator, ready for use.
@@ -56,14 +67,39 @@ def load(path: str | Path) -> Calibrator:
         >>> round(load(file).temperature_, 4)
         1.8205
     """
-    content = read_json(path)
-    if not isinstance(content, dict) or not {"calibrator", "format", "parameters", "fitted"} <= content.keys():
-        raise InputError(f"{path} does not hold a calibrator")
-    if content["format"] != FORMAT:
-        raise InputError(f"{path} has format {content['format']}, this Calibrant reads {FORMAT}; upgrade or fit again")
+    state = calibrator_file.read(path)
     try:
-        made = calibrator(content["calibrator"], **content["parameters"])
-        made.restore(content["fitted"])
+        made = _made_of(state)
+        made.check_fitted()
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return made
+
+
+def _chain(names: list[str], parameters: Mapping[str, Any]) -> Chain:
+    for part in parameters:
+        if part not in names:
+            raise unknown(f"part of the chain {'+'.join(names)}", part, names)
+    parts = [calibrator(name, **parameters.get(name, {})) for name in names]
+    check_order(parts)
+    return Chain(parts)
+
+
+def _made_of(state: Mapping[str, Any]) -> Calibrator:
+    """Build a calibrator, and those inside it, from their states."""
+    name, parameters = str(state["calibrator"]), _revived(state["parameters"])
+    # only a chain stores its parts as a parameter; its name says nothing that they do not
+    made = Chain(**parameters) if "parts" in parameters else calibrator(name, **parameters)
+    if state.get("classes") is not None:
+        made.restore(_revived(state["fitted"]), state["classes"])
+    return made
+
+
+def _revived(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_revived(item) for item in value]
+    if isinstance(value, Mapping):
+        if {"calibrator", "parameters", "fitted"} <= value.keys():
+            return _made_of(value)
+        return {name: _revived(item) for name, item in value.items()}
+    return value

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from calibrant.arrays import Array, Float64, Int64, softmax
-from calibrant.calibration.calibrator import Calibrator, given_labels
+from calibrant.arrays import Array, Float64, Int64
+from calibrant.calibration.calibrator import LogitCalibrator, given_labels
 from calibrant.errors import CalibrantWarning, InputError
 from calibrant.predictions import Predictions
 
@@ -25,7 +26,7 @@ class Slope(NamedTuple):
     second: float
 
 
-class TemperatureScaling(Calibrator):
+class TemperatureScaling(LogitCalibrator):
     """Probabilities softmax(logits / T) with the T that minimises the negative log-likelihood.
 
     The likelihood is convex in 1 / T, so a Newton iteration kept inside a bracket finds the optimum from
@@ -52,26 +53,47 @@ class TemperatureScaling(Calibrator):
     name: ClassVar[str] = "temperature"
     source: ClassVar[str] = "Guo et al., On Calibration of Modern Neural Networks, 2017"
     keeps_argmax: ClassVar[bool] = True
-    transfers: ClassVar[bool] = True
+    keeps_sample_order: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = True
+    transfers: ClassVar[bool] = True
     fitted: ClassVar[tuple[str, ...]] = ("temperature_", "at_bound_")
 
     temperature_: float
     at_bound_: bool
 
-    def _fit(self, predictions: Predictions) -> None:
+    def _fit(self, predictions: Predictions, shifted: Sequence[Predictions]) -> None:
         inverse, self.at_bound_ = inverse_temperature(predictions.logits, given_labels(predictions, self.name))
         self.temperature_ = 1 / inverse
 
-    def _probabilities(self, logits: Array) -> Float64:
-        highest = logits.max(axis=1, keepdims=True).astype(np.float64)
-        # a small temperature can only overflow to -inf, whose exponential is the right 0
-        with np.errstate(over="ignore"):
-            return softmax((logits - highest) / self.temperature_)
+    def _logits(self, predictions: Predictions) -> Float64:
+        return divided(predictions.logits, self.temperature_)
 
     def _check_restored(self) -> None:
         if not isinstance(self.temperature_, int | float) or not 0 < self.temperature_ < np.inf:
             raise InputError(f"temperature_ must be a positive number, not {self.temperature_!r}")
+
+
+def divided(logits: Array, temperature: float) -> Float64:
+    """Divide logits by a temperature without overflow.
+
+    Args:
+        logits: finite numbers [N, C].
+        temperature: above 0.
+
+    Returns:
+        float64 [N, C], finite. Where a tiny temperature would overflow, rows are shifted to a largest logit of 0, which
+        leaves their softmax alone, and what is still too far below counts as -1e300.
+
+    Example:
+        >>> divided(np.array([[1e10, 0.0]]), 1e-300)
+        array([[ 0.e+000, -1.e+300]])
+    """
+    scaled: Float64 = logits.astype(np.float64)
+    with np.errstate(over="ignore"):
+        result: Float64 = scaled / temperature
+        if np.isfinite(result).all():
+            return result
+        return np.maximum((scaled - scaled.max(axis=1, keepdims=True)) / temperature, -1e300)
 
 
 def inverse_temperature(logits: Array, labels: Int64) -> tuple[float, bool]:

@@ -1,16 +1,19 @@
-"""No calibration, so that every table can have a row to compare with."""
+"""No calibration, for comparison."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
-from calibrant.arrays import Array, Float64, softmax
-from calibrant.calibration.calibrator import Calibrator
+import numpy as np
+
+from calibrant.arrays import Float64
+from calibrant.calibration.calibrator import LogitCalibrator
 from calibrant.predictions import Predictions
 
 
-class Uncalibrated(Calibrator):
-    """The softmax of the logits as they are.
+class Uncalibrated(LogitCalibrator):
+    """The softmax of the logits as they are; there is nothing to fit.
 
     Example:
         >>> Uncalibrated().predict_proba([[0.0, 0.0]])
@@ -20,11 +23,15 @@ class Uncalibrated(Calibrator):
     name: ClassVar[str] = "none"
     source: ClassVar[str] = ""
     keeps_argmax: ClassVar[bool] = True
-    transfers: ClassVar[bool] = True
+    keeps_sample_order: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = False
+    transfers: ClassVar[bool] = True
 
-    def _fit(self, predictions: Predictions) -> None:
+    def _fit(self, predictions: Predictions, shifted: Sequence[Predictions]) -> None:
         """Learn nothing."""
 
-    def _probabilities(self, logits: Array) -> Float64:
-        return softmax(logits)
+    def _logits(self, predictions: Predictions) -> Float64:
+        return predictions.logits.astype(np.float64)
+
+    def check_fitted(self) -> None:
+        """It can be used right away."""

@@ -86,6 +86,7 @@ def test_a_misspelt_name_gets_the_nearest():
     [
         ({"calibrator": "temprature"}, "did you mean 'temperature'"),
         ({"format": 99}, "format 99"),
+        ({"classes": None}, "not fitted"),
         ({"fitted": {}}, "stores"),
         ({"fitted": {"temperature_": -1, "at_bound_": False}}, "positive number"),
         ({"fitted": {"temperature_": "hot", "at_bound_": False}}, "positive number"),

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from calibrant.calibration.calibrator import Calibrator, LogitCalibrator, ProbabilityCalibrator
 from calibrant.calibration.chain import Chain
+from calibrant.calibration.contrast_aware import ContrastAware
+from calibrant.calibration.diagnostics import cac_sensitivity, contrasts, dac_sensitivity, weight_correlations
+from calibrant.calibration.distance_aware import DistanceAware
 from calibrant.calibration.registry import CALIBRATORS, calibrator, load
 from calibrant.calibration.temperature import TemperatureScaling
 from calibrant.calibration.uncalibrated import Uncalibrated
+from calibrant.calibration.zero_shot_normalization import ZeroShotNormalization
+from calibrant.calibration.zero_shot_temperature import ZeroShotTemperature
 
 __all__ = [
     "CALIBRATORS",
     "Calibrator",
     "Chain",
+    "ContrastAware",
+    "DistanceAware",
     "LogitCalibrator",
     "ProbabilityCalibrator",
     "TemperatureScaling",
     "Uncalibrated",
+    "ZeroShotNormalization",
+    "ZeroShotTemperature",
+    "cac_sensitivity",
     "calibrator",
+    "contrasts",
+    "dac_sensitivity",
     "load",
+    "weight_correlations",
 ]

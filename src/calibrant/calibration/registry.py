@@ -9,8 +9,12 @@ from typing import Any
 from calibrant.calibration import calibrator_file
 from calibrant.calibration.calibrator import Calibrator
 from calibrant.calibration.chain import Chain, check_order
+from calibrant.calibration.contrast_aware import ContrastAware
+from calibrant.calibration.distance_aware import DistanceAware
 from calibrant.calibration.temperature import TemperatureScaling
 from calibrant.calibration.uncalibrated import Uncalibrated
+from calibrant.calibration.zero_shot_normalization import ZeroShotNormalization
+from calibrant.calibration.zero_shot_temperature import ZeroShotTemperature
 from calibrant.errors import InputError, unknown
 
 CALIBRATORS: dict[str, type[Calibrator]] = {
@@ -18,6 +22,10 @@ CALIBRATORS: dict[str, type[Calibrator]] = {
     for member in (
         Uncalibrated,
         TemperatureScaling,
+        DistanceAware,
+        ContrastAware,
+        ZeroShotTemperature,
+        ZeroShotNormalization,
     )
 }
 

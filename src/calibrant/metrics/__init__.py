@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calibrant.metrics.binomial import clopper_pearson, share
 from calibrant.metrics.calibration import calibration_error
+from calibrant.metrics.contrast import contrast, weight_correlation
 from calibrant.metrics.definitions import definitions
 from calibrant.metrics.diagnostics import feature_divergence, logit_gap, signed_gap, smallest_singular_value
 from calibrant.metrics.estimate import Estimate
@@ -26,6 +27,7 @@ __all__ = [
     "by_group",
     "calibration_error",
     "clopper_pearson",
+    "contrast",
     "definitions",
     "ece_difference",
     "feature_divergence",
@@ -42,4 +44,5 @@ __all__ = [
     "smallest_singular_value",
     "summary",
     "summary_with_intervals",
+    "weight_correlation",
 ]

@@ -33,6 +33,7 @@ class Calibrator(ABC):
         keeps_argmax: whether the answers stay the same, and with them the accuracy.
         keeps_sample_order: whether samples stay in the order of their confidence.
         needs_labels: whether `fit` reads labels.
+        reads: what it cannot be used without besides logits, by the names that `Predictions` gives it.
         transfers: whether it can be used on classes that it was not fitted on.
         fitted: the names of what it learns: numbers, strings, NumPy arrays, calibrators, lists and mappings of them.
         classes_: the class names that it was fitted on.
@@ -44,6 +45,7 @@ class Calibrator(ABC):
     keeps_sample_order: ClassVar[bool]
     needs_labels: ClassVar[bool]
     transfers: ClassVar[bool]
+    reads: ClassVar[tuple[str, ...]] = ()
     fitted: ClassVar[tuple[str, ...]] = ()
 
     classes_: list[str]

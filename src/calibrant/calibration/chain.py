@@ -63,6 +63,11 @@ class Chain(Calibrator):
         """Whether all parts can be used on classes that they were not fitted on."""
         return all(part.transfers for part in self.parts)
 
+    @property
+    def reads(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What the parts cannot be used without besides logits, each once."""
+        return tuple(dict.fromkeys(field for part in self.parts for field in part.reads))
+
     def transform(self, predictions: Predictions) -> Predictions:
         """Change the logits of predictions, if no part ends in probabilities.
 

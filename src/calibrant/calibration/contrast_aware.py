@@ -84,6 +84,7 @@ class ContrastAware(LogitCalibrator):
     keeps_sample_order: ClassVar[bool] = False
     transfers: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = ("zero_shot_logits",)
     fitted: ClassVar[tuple[str, ...]] = ("reconstruction_",)
 
     reconstruction_: str
@@ -118,7 +119,7 @@ class ContrastAware(LogitCalibrator):
                 lie so far apart that nothing would be left of the logits.
         """
         self._check_parameters()
-        (zero_shot,) = needed_fields(predictions, ("zero_shot_logits",), self.name)
+        (zero_shot,) = needed_fields(predictions, self.reads, self.name)
         match self.variant:
             case "l1_mean":
                 weights = self.alpha * np.exp(-mean_distance(predictions, zero_shot) / self.k)

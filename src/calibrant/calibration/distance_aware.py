@@ -14,7 +14,6 @@ from calibrant.calibration.needed_fields import needed_fields
 from calibrant.errors import InputError
 from calibrant.predictions import Predictions
 
-FIELDS = ("text_features", "zero_shot_text_features", "base_text_features", "zero_shot_base_text_features")
 SAME_CLASS = 0.05
 """A class whose tuned text feature lies closer than this to one of a base class counts as a base class."""
 ENTRIES = 2**22  # of the table of distances at a time: 32 MB
@@ -63,6 +62,12 @@ class DistanceAware(LogitCalibrator):
     keeps_sample_order: ClassVar[bool] = False
     transfers: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = (
+        "text_features",
+        "zero_shot_text_features",
+        "base_text_features",
+        "zero_shot_base_text_features",
+    )
 
     class_weights_: Float64
     _features: list[Array]
@@ -86,9 +91,10 @@ class DistanceAware(LogitCalibrator):
         """
         if not isinstance(self.k, int) or isinstance(self.k, bool) or self.k < 1:
             raise InputError(f"k of calibrator 'dac' must be a positive integer, not {self.k!r}")
-        features = needed_fields(predictions, FIELDS, self.name)
+        features = needed_fields(predictions, self.reads, self.name)
         if not self._known(features):
-            self.class_weights_ = _weights(*map(_directions, features, FIELDS), self.k)
+            directions = [_directions(matrix, field) for matrix, field in zip(features, self.reads, strict=True)]
+            self.class_weights_ = _weights(directions, self.k)
             self._features, self._neighbours = [matrix.copy() for matrix in features], self.k
         return self.class_weights_.copy()
 
@@ -104,7 +110,8 @@ class DistanceAware(LogitCalibrator):
         Raises:
             InputError: as for `class_weights`.
         """
-        return self.class_weights(predictions)[predictions.logits.argmax(axis=1)]
+        weights: Float64 = self.class_weights(predictions)[predictions.logits.argmax(axis=1)]
+        return weights
 
     def transform(self, predictions: Predictions) -> Predictions:
         """Weight the logits and keep the weights beside them.
@@ -135,7 +142,9 @@ class DistanceAware(LogitCalibrator):
         return all(np.array_equal(old, new) for old, new in zip(self._features, features, strict=True))
 
 
-def _weights(tuned: Float64, zero_shot: Float64, base_tuned: Float64, base_zero_shot: Float64, k: int) -> Float64:
+def _weights(directions: list[Float64], k: int) -> Float64:
+    """The weight of every class, from unit vectors in the order of `DistanceAware.reads`."""
+    tuned, zero_shot, base_tuned, base_zero_shot = directions
     weights = np.ones(len(tuned))
     mean_tuned, nearest_tuned = _distances(tuned, base_tuned, k)
     new = nearest_tuned >= SAME_CLASS

@@ -40,12 +40,13 @@ class ZeroShotNormalization(LogitCalibrator):
     keeps_sample_order: ClassVar[bool] = False
     transfers: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = ("zero_shot_logits",)
 
     def _fit(self, predictions: Predictions, shifted: Sequence[Predictions]) -> None:
-        needed_fields(predictions, ("zero_shot_logits",), self.name)
+        needed_fields(predictions, self.reads, self.name)
 
     def _logits(self, predictions: Predictions) -> Float64:
-        (zero_shot,) = needed_fields(predictions, ("zero_shot_logits",), self.name)
+        (zero_shot,) = needed_fields(predictions, self.reads, self.name)
         logits = predictions.logits.astype(np.float64)
         low, high = _extremes(logits)
         target_low, target_high = _extremes(zero_shot.astype(np.float64))

@@ -10,30 +10,23 @@ import numpy as np
 
 from calibrant.arrays import Array, Float64, Int64
 from calibrant.calibration.calibrator import LogitCalibrator, given_labels
+from calibrant.calibration.tempered_likelihood import tempered_likelihood
 from calibrant.errors import CalibrantWarning, InputError
 from calibrant.predictions import Predictions
 
-ROWS = 4096  # rows turned into float64 at a time
+SUBSET = 4096  # samples of the warm start
 ENOUGH = 1e-5  # nats from the infimum at which a temperature without optimum stops
 STEPS = 200  # far more than Newton or doubling ever take
-
-
-class Slope(NamedTuple):
-    """Mean negative log-likelihood with its derivatives by the inverse temperature."""
-
-    value: float
-    first: float
-    second: float
 
 
 class TemperatureScaling(LogitCalibrator):
     """Probabilities softmax(logits / T) with the T that minimises the negative log-likelihood.
 
-    The likelihood is convex in 1 / T, so a Newton iteration kept inside a bracket finds the optimum from
-    any start, computed in float64 whatever the logits are. There is none if every label has the largest
-    logit (T would go to 0) or if the logits are no better than chance (T would go to infinity). Then
-    `at_bound_` is true, a warning says so, and T is the one next to 1, by doubling, whose likelihood is
-    within 1e-5 nats of what can be reached.
+    The likelihood is convex in 1 / T, so a Newton iteration kept inside a bracket finds the optimum from any start,
+    here from the optimum of 4,096 samples where there are many; it is computed in float64 whatever the logits are.
+    There is none if every label has the largest logit (T would go to 0) or if the logits are no better than chance (T
+    would go to infinity). Then `at_bound_` is true, a warning says so, and T is the one next to 1, by doubling, whose
+    likelihood is within 1e-5 nats of what can be reached.
 
     Predictions made of probabilities are welcome: softmax(log p / T) is p^(1/T), normalised.
 
@@ -91,9 +84,9 @@ def divided(logits: Array, temperature: float) -> Float64:
     scaled: Float64 = logits.astype(np.float64)
     with np.errstate(over="ignore"):
         result: Float64 = scaled / temperature
-        if np.isfinite(result).all():
-            return result
-        return np.maximum((scaled - scaled.max(axis=1, keepdims=True)) / temperature, -1e300)
+        if not np.isfinite(result).all():
+            result = np.maximum((scaled - scaled.max(axis=1, keepdims=True)) / temperature, -1e300)
+    return result
 
 
 def inverse_temperature(logits: Array, labels: Int64) -> tuple[float, bool]:
@@ -105,75 +98,80 @@ def inverse_temperature(logits: Array, labels: Int64) -> tuple[float, bool]:
 
     Returns:
         1 / T, and whether there is no optimum, so that it was stopped on the way to infinity or 0.
+
+    Warns:
+        CalibrantWarning: if there is no optimum.
     """
-    below = logits.max(axis=1).astype(np.float64) - logits[np.arange(len(logits)), labels]
-    if not below.any():
-        limit = float(np.log((logits == logits.max(axis=1, keepdims=True)).sum(axis=1)).mean())
-        return _stop(
-            logits, labels, 2.0, limit, "every label has the largest logit: the optimum is a temperature of 0"
-        ), True
-    if _slope(logits, labels, 0.0).first >= 0:
-        limit = float(np.log(logits.shape[1]))
-        return _stop(
-            logits,
-            labels,
-            0.5,
-            limit,
-            "the logits are no better than chance: the optimum is an infinite temperature",
-        ), True
-    return _newton(logits, labels), False
+    obstacle = _obstacle(logits, labels)
+    if obstacle is not None:
+        return _stop(logits, labels, obstacle), True
+    return _newton(logits, labels, _warm_start(logits, labels)), False
 
 
-def _slope(logits: Array, labels: Int64, inverse: float) -> Slope:
-    """Value, mean(E[z] - z_label) and mean(Var[z]) under softmax(inverse * z), z below its maximum."""
-    sums = np.zeros(3)
-    for start in range(0, len(logits), ROWS):
-        z = logits[start : start + ROWS].astype(np.float64)
-        z -= z.max(axis=1, keepdims=True)
-        with np.errstate(over="ignore"):  # -inf, whose exponential is the right 0
-            p = np.exp(inverse * z)
-        total = p.sum(axis=1)
-        p /= total[:, None]
-        mean = np.einsum("nc,nc->n", p, z)
-        square = np.einsum("nc,nc,nc->n", p, z, z)
-        of_label = z[np.arange(len(z)), labels[start : start + ROWS]]
-        sums += [
-            (np.log(total) - inverse * of_label).sum(),
-            (mean - of_label).sum(),
-            (square - mean**2).sum(),
-        ]
-    return Slope(*(sums / len(logits)).tolist())
+class Obstacle(NamedTuple):
+    """Why there is no optimum, by which factor to go on, and the likelihood that is never reached."""
+
+    reason: str
+    factor: float
+    limit: float
 
 
-def _newton(logits: Array, labels: Int64) -> float:
+def _obstacle(logits: Array, labels: Int64) -> Obstacle | None:
+    largest = logits.max(axis=1)
+    of_label = logits[np.arange(len(logits)), labels]
+    if (largest == of_label).all():
+        tied = (logits == largest[:, None]).sum(axis=1)
+        reason = "every label has the largest logit: the optimum is a temperature of 0"
+        return Obstacle(reason, 2.0, float(np.log(tied).mean()))
+    # the slope where all classes are equally likely
+    below = largest.astype(np.float64)
+    if (logits.mean(axis=1, dtype=np.float64) - below).mean() >= (of_label - below).mean():
+        reason = "the logits are no better than chance: the optimum is an infinite temperature"
+        return Obstacle(reason, 0.5, float(np.log(logits.shape[1])))
+    return None
+
+
+def _warm_start(logits: Array, labels: Int64) -> float:
+    """The optimum of some of the samples, where they are many: a full step is then needed two or three times only."""
+    every = len(logits) // SUBSET
+    if every < 2:
+        return 1.0
+    some, of_some = logits[::every], labels[::every]
+    return 1.0 if _obstacle(some, of_some) else _newton(some, of_some, 1.0)
+
+
+def _newton(logits: Array, labels: Int64, inverse: float) -> float:
     """Find the root of the derivative, which rises from below 0 at 0 to above 0 at infinity."""
-    low, high, inverse = 0.0, np.inf, 1.0
+    low, high = 0.0, np.inf
     for _ in range(STEPS):
-        slope = _slope(logits, labels, inverse)
-        if slope.first < 0:
+        _, first, second = (float(part.mean()) for part in tempered_likelihood(logits, labels, inverse))
+        if first < 0:
             low = inverse
         else:
             high = inverse
-        step = inverse - slope.first / slope.second if slope.second > 0 else np.nan
-        if not low <= step <= high:  # outside the bracket, or no curvature left: go on by factors
+        step = inverse - first / second if second > 0 else np.nan
+        newton = low <= step <= high
+        if not newton:  # outside the bracket, or no curvature left: go on by factors
             step = 8 * low if high == np.inf else (high / 8 if low == 0 else np.sqrt(low * high))
         elif step > 8 * inverse or step < inverse / 8:
             step = 8 * inverse if step > inverse else inverse / 8
-        if abs(step - inverse) <= 1e-10 * inverse:
+        # a Newton step squares the relative error; the curvature takes 1 % or more to change by a factor of e, since
+        # logits that are further below the largest do not count any more
+        if abs(step - inverse) <= (1e-5 if newton else 1e-12) * inverse:
             return float(step)
         inverse = step
     return float(inverse)
 
 
-def _stop(logits: Array, labels: Int64, factor: float, limit: float, reason: str) -> float:
+def _stop(logits: Array, labels: Int64, obstacle: Obstacle) -> float:
     """Go from 1 by a factor until the likelihood is as good as its limit."""
     inverse = 1.0
     for _ in range(STEPS):
-        if _slope(logits, labels, inverse).value - limit <= ENOUGH:
+        if tempered_likelihood(logits, labels, inverse).value.mean() - obstacle.limit <= ENOUGH:
             break
-        inverse *= factor
+        inverse *= obstacle.factor
     warnings.warn(
-        f"{reason}; {1 / inverse:.3g} is used. Fit on more held-out samples to get a meaningful one",
+        f"{obstacle.reason}; {1 / inverse:.3g} is used. Fit on more held-out samples to get a meaningful one",
         CalibrantWarning,
         stacklevel=5,
     )

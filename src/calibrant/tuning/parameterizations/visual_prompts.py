@@ -36,7 +36,7 @@ class VisualPrompts(FrozenText):
     is attended to.
 
     References:
-        Jia et al. (2022). Visual prompt tuning. ECCV, section 3.2.
+        Jia et al. (2022). Visual prompt tuning. ECCV.
     """
 
     Settings: ClassVar[type[Settings]] = VisualPromptsSettings

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from calibrant.calibration.bbq import BBQ
+from calibrant.calibration.beta import BetaCalibration
 from calibrant.calibration.calibrator import Calibrator, LogitCalibrator, ProbabilityCalibrator
 from calibrant.calibration.chain import Chain
 from calibrant.calibration.contrast_aware import ContrastAware
 from calibrant.calibration.diagnostics import cac_sensitivity, contrasts, dac_sensitivity, weight_correlations
 from calibrant.calibration.distance_aware import DistanceAware
+from calibrant.calibration.histogram import HistogramBinning
+from calibrant.calibration.isotonic import IsotonicRegression
+from calibrant.calibration.multi_isotonic import MultiIsotonic
 from calibrant.calibration.registry import CALIBRATORS, calibrator, load
+from calibrant.calibration.spline import SplineCalibration
 from calibrant.calibration.temperature import TemperatureScaling
 from calibrant.calibration.uncalibrated import Uncalibrated
 from calibrant.calibration.zero_shot_normalization import ZeroShotNormalization
 from calibrant.calibration.zero_shot_temperature import ZeroShotTemperature
 
 __all__ = [
+    "BBQ",
     "CALIBRATORS",
+    "BetaCalibration",
     "Calibrator",
     "Chain",
     "ContrastAware",
     "DistanceAware",
+    "HistogramBinning",
+    "IsotonicRegression",
     "LogitCalibrator",
+    "MultiIsotonic",
     "ProbabilityCalibrator",
+    "SplineCalibration",
     "TemperatureScaling",
     "Uncalibrated",
     "ZeroShotNormalization",

@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from calibrant.calibration import calibrator_file
+from calibrant.calibration.bbq import BBQ
+from calibrant.calibration.beta import BetaCalibration
 from calibrant.calibration.calibrator import Calibrator
 from calibrant.calibration.chain import Chain, check_order
 from calibrant.calibration.contrast_aware import ContrastAware
 from calibrant.calibration.distance_aware import DistanceAware
+from calibrant.calibration.histogram import HistogramBinning
+from calibrant.calibration.isotonic import IsotonicRegression
+from calibrant.calibration.multi_isotonic import MultiIsotonic
+from calibrant.calibration.spline import SplineCalibration
 from calibrant.calibration.temperature import TemperatureScaling
 from calibrant.calibration.uncalibrated import Uncalibrated
 from calibrant.calibration.zero_shot_normalization import ZeroShotNormalization
@@ -26,6 +32,12 @@ CALIBRATORS: dict[str, type[Calibrator]] = {
         ContrastAware,
         ZeroShotTemperature,
         ZeroShotNormalization,
+        HistogramBinning,
+        IsotonicRegression,
+        MultiIsotonic,
+        SplineCalibration,
+        BetaCalibration,
+        BBQ,
     )
 }
 

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from calibrant.errors import InputError
 from calibrant.tuning.objectives import (
     contrastive,
     contrastive_masked,
@@ -86,3 +87,10 @@ def test_float32_under_autocast(loss):
         inside = loss(rows, rows.roll(1, 0), 50.0, labels)
     assert inside.dtype == torch.float32
     assert float(inside) == float(loss(rows, rows.roll(1, 0), 50.0, labels))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_pair_without_others_is_refused(count):
+    rows, labels = torch.ones(count, 3), torch.zeros(count, dtype=torch.int64)
+    with pytest.raises(InputError, match=f"compares a pair with others, but the batch has {count}"):
+        contrastive_multi_positive(rows, rows, 10.0, labels)

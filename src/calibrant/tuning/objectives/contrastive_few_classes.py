@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from calibrant.errors import InputError
 from calibrant.tuning.components import OBJECTIVES
 from calibrant.tuning.objectives.base import Objective
 from calibrant.tuning.outputs import Outputs
@@ -58,6 +59,9 @@ def contrastive_multi_positive(
     Returns:
         A scalar, in float32 or wider.
 
+    Raises:
+        InputError: if there are fewer than two pairs.
+
     References:
         The released code of Goyal et al. (2023). Finetune like you pretrain. CVPR, which does not use it.
 
@@ -66,6 +70,8 @@ def contrastive_multi_positive(
         >>> round(float(contrastive_multi_positive(rows, rows, 0.0, torch.tensor([0, 0, 1]))), 4)
         0.6931
     """
+    if len(labels) < 2:
+        raise InputError(f"the multi-positive loss compares a pair with others, but the batch has {len(labels)}")
     with torch.autocast(image_features.device.type, enabled=False):
         logits, same = _logits(image_features, text_features, logit_scale), _same(labels)
         return (_multi_positive(logits, same) + _multi_positive(logits.T, same)) / 2

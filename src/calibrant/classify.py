@@ -181,7 +181,8 @@ class _Answerer:
         """Give calibrated probabilities [N, C] for N images."""
         from calibrant.predict import answer
 
-        return self.calibrator(answer(self.model, pixels, self.names))
+        compared = "zero_shot_logits" in self.calibrator.reads
+        return self.calibrator(answer(self.model, pixels, self.names, zero_shot=compared))
 
     def _row(self, file: Path, probabilities: npt.NDArray[np.float64]) -> Row:
         row: Row = {"file": str(file)}

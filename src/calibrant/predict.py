@@ -53,8 +53,9 @@ def predict(
         about: what else the predictions should remember of how they were made.
 
     Returns:
-        Predictions with logits and zero-shot logits [N, C], labels, ids, the columns of the data set and a digest of
-        the content of every image, and the text features of current and tuned classes.
+        Predictions with logits and zero-shot logits [N, C], tuned image features [N, D], float32 of unit norm, labels,
+        ids, the columns of the data set and a digest of the content of every image, and the text features of current
+        and tuned classes.
 
     Raises:
         InputError: if the data set is unknown, has no such split, or has no class.
@@ -64,10 +65,11 @@ def predict(
     tuned = model.tuned_model(offline=offline) if isinstance(model, Run) else model
     chosen = _evaluation_set(data, split)
     tuned = in_words_of(tuned, chosen.words, templates)
-    logits, zero_shot_logits = _stream(tuned, chosen, batch_size, progress)
+    logits, zero_shot_logits, image_features = _stream(tuned, chosen, batch_size, progress)
     return Predictions(
         logits=logits,
         zero_shot_logits=zero_shot_logits,
+        image_features=image_features,
         labels=chosen.labels,
         classes=list(chosen.classes),
         ids=list(chosen.ids),
@@ -151,27 +153,33 @@ def refuse_tuned_as_new(run: Run, chosen: EvaluationSet) -> None:
         )
 
 
-def answer(model: TunedModel, images: Sequence[Pixels], names: Sequence[str]) -> Predictions:
+def answer(model: TunedModel, images: Sequence[Pixels], names: Sequence[str], *, zero_shot: bool = True) -> Predictions:
     """Predict a few images among any class names.
 
     Args:
         model: the tuned model.
         images: N images, uint8 [H, W, 3].
         names: C class names.
+        zero_shot: whether to add zero-shot logits; they cost a second image tower where that was tuned.
 
     Returns:
         Predictions without labels.
     """
     import torch
 
-    tower = model.parameterization
+    tower, before = model.parameterization, None
     with torch.inference_mode():
         pixels = _prepare(model, images)
-        before = model.zero_shot.image_features(pixels)
-        # an image tower that tuning left alone need not run twice
-        after = model.image_features(pixels) if tower.trains_image_tower else tower.adapt(before)
-        tuned, zero_shot = _logits(model, before, after, names)
-    return Predictions(logits=tuned, zero_shot_logits=zero_shot, classes=list(names), **_text_side(model, list(names)))
+        if tower.trains_image_tower:
+            after = model.image_features(pixels)
+            if zero_shot:
+                before = model.zero_shot.image_features(pixels)
+        else:  # a tower that tuning left alone need not run twice
+            before = model.zero_shot.image_features(pixels)
+            after = tower.adapt(before)
+        tuned = _on_cpu(model.logits(after, names))
+        reference = _on_cpu(model.zero_shot.logits(before, names)) if zero_shot and before is not None else None
+    return Predictions(logits=tuned, zero_shot_logits=reference, classes=list(names), **_text_side(model, list(names)))
 
 
 def contents_of(chosen: EvaluationSet) -> list[str]:
@@ -253,8 +261,11 @@ def _evaluation_set(data: str | Data | EvaluationSet, split: str) -> EvaluationS
 
 def _stream(
     model: TunedModel, chosen: EvaluationSet, batch_size: int, progress: bool
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Compute tuned and zero-shot logits; what the untouched image tower sees is computed once for all runs."""
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Compute tuned and zero-shot logits and tuned image features.
+
+    What the untouched image tower sees is computed once for all runs.
+    """
     import torch
 
     from calibrant.models.feature_cache import FeatureCache
@@ -270,6 +281,7 @@ def _stream(
             done[0] = count
 
         reference = FeatureCache().features(model.zero_shot.encoder, chosen, batch=batch_size, progress=show)
+    image_features = np.empty(reference.shape, np.float32)
     images = _read_ahead(model, chosen, batch_size) if tower.trains_image_tower else None
     with torch.inference_mode(), progress_bar(title, len(chosen), progress) as advance:
         for start in range(0, len(chosen), batch_size):
@@ -277,8 +289,9 @@ def _stream(
             before = torch.from_numpy(np.array(reference[rows])).to(model.encoder.log_logit_scale.device)
             after = tower.adapt(before) if images is None else model.image_features(next(images))
             logits[rows], zero_shot_logits[rows] = _logits(model, before, after, chosen.classes)
+            image_features[rows] = torch.nn.functional.normalize(after.float(), dim=-1).cpu().numpy()
             advance(rows.stop - rows.start)
-    return logits, zero_shot_logits
+    return logits, zero_shot_logits, image_features
 
 
 def _read_ahead(model: TunedModel, chosen: EvaluationSet, batch_size: int) -> Iterator[Tensor]:
@@ -306,8 +319,12 @@ def _prepare(model: TunedModel, images: Sequence[Pixels]) -> Tensor:
 def _logits(
     model: TunedModel, before: Tensor, after: Tensor, names: Sequence[str]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    tuned, zero_shot = model.logits(after, names), model.zero_shot.logits(before, names)
-    return tuned.float().cpu().numpy(), zero_shot.float().cpu().numpy()
+    return _on_cpu(model.logits(after, names)), _on_cpu(model.zero_shot.logits(before, names))
+
+
+def _on_cpu(logits: Tensor) -> npt.NDArray[np.float32]:
+    array: npt.NDArray[np.float32] = logits.float().cpu().numpy()
+    return array
 
 
 def _text_side(model: TunedModel, names: list[str]) -> dict[str, Any]:

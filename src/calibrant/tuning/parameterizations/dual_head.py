@@ -24,11 +24,12 @@ class DualHeadSettings(TextContextSettings):
 
     Attributes:
         weight: w, the share of the linear head in the loss and in the answers.
-        feature_norm: the norm with which image and text features enter the linear head.
+        feature_norm: the norm with which image and text features enter the linear head; 10 is about that of CLIP's
+            before they are scaled to 1, which the released code takes.
     """
 
     weight: float = Field(default=0.7, ge=0, le=1)
-    feature_norm: float = Field(default=1.0, gt=0)
+    feature_norm: float = Field(default=10.0, gt=0)
 
 
 class Channels(nn.Module):

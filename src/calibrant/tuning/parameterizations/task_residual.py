@@ -46,11 +46,12 @@ class TaskResidualSettings(Settings):
 
     Attributes:
         alpha: how strongly the residuals act.
-        feature_norm: the norm that text features have when the residual is added to them.
+        feature_norm: the norm that text features have when the residual is added to them; 10 is about that of CLIP's
+            before they are scaled to 1, to which the released code adds it.
     """
 
     alpha: float = Field(default=0.5, gt=0)
-    feature_norm: float = Field(default=1.0, gt=0)
+    feature_norm: float = Field(default=10.0, gt=0)
 
 
 @PARAMETERIZATIONS.register("task_residual")

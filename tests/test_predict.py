@@ -78,3 +78,19 @@ def test_predictions_use_the_words_of_the_set_and_the_given_templates(
     asking = in_words_of(tuned, {"cat": ("cat", "kitten")}, ["an icon of a {}."])
     text = asking.zero_shot.text_features(pictures.classes).numpy()
     np.testing.assert_allclose(found.zero_shot_text_features, text, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["flyp", "coop", "clip-adapter"])
+def test_tuned_image_features_are_kept(pictures: EvaluationSet, method: str) -> None:
+    task = Task(pictures.classes, pictures.templates, pictures.words)
+    model = build(make_encoder(), task, load_recipe(method, {}, "published"), stage=0, seed=0)
+    with torch.no_grad():
+        for tensor in model.parameterization.trainables().values():
+            tensor += 0.1 * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0))
+    found = predict(model, pictures, batch_size=8)
+    pixels = torch.stack([model.encoder.test_transform(image) for image in pictures.images])
+    assert found.image_features.dtype == np.float32
+    np.testing.assert_allclose(found.image_features, model.image_features(pixels).numpy(), atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(found.image_features, axis=1), 1, atol=1e-5)
+    if model.about["image_tower"] == "tuned":
+        assert not np.allclose(found.image_features, model.zero_shot.image_features(pixels).numpy(), atol=1e-3)

@@ -163,7 +163,7 @@ def answer(model: TunedModel, images: Sequence[Pixels], names: Sequence[str], *,
         zero_shot: whether to add zero-shot logits; they cost a second image tower where that was tuned.
 
     Returns:
-        Predictions without labels.
+        Predictions without labels, with tuned image features [N, D], float32 of unit norm.
     """
     import torch
 
@@ -179,7 +179,14 @@ def answer(model: TunedModel, images: Sequence[Pixels], names: Sequence[str], *,
             after = tower.adapt(before)
         tuned = _on_cpu(model.logits(after, names))
         reference = _on_cpu(model.zero_shot.logits(before, names)) if zero_shot and before is not None else None
-    return Predictions(logits=tuned, zero_shot_logits=reference, classes=list(names), **_text_side(model, list(names)))
+        features = _on_cpu(torch.nn.functional.normalize(after, dim=-1))
+    return Predictions(
+        logits=tuned,
+        zero_shot_logits=reference,
+        image_features=features,
+        classes=list(names),
+        **_text_side(model, list(names)),
+    )
 
 
 def contents_of(chosen: EvaluationSet) -> list[str]:
@@ -289,7 +296,7 @@ def _stream(
             before = torch.from_numpy(np.array(reference[rows])).to(model.encoder.log_logit_scale.device)
             after = tower.adapt(before) if images is None else model.image_features(next(images))
             logits[rows], zero_shot_logits[rows] = _logits(model, before, after, chosen.classes)
-            image_features[rows] = torch.nn.functional.normalize(after.float(), dim=-1).cpu().numpy()
+            image_features[rows] = _on_cpu(torch.nn.functional.normalize(after, dim=-1))
             advance(rows.stop - rows.start)
     return logits, zero_shot_logits, image_features
 
@@ -322,8 +329,8 @@ def _logits(
     return _on_cpu(model.logits(after, names)), _on_cpu(model.zero_shot.logits(before, names))
 
 
-def _on_cpu(logits: Tensor) -> npt.NDArray[np.float32]:
-    array: npt.NDArray[np.float32] = logits.float().cpu().numpy()
+def _on_cpu(tensor: Tensor) -> npt.NDArray[np.float32]:
+    array: npt.NDArray[np.float32] = tensor.float().cpu().numpy()
     return array
 
 

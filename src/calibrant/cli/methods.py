@@ -26,6 +26,7 @@ _NARROW: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 _EXPLAINED = (
     "Add regularizers and averagings to any method: coop+dor. A version: carot@squared. Your own: --method mine.yaml.",
+    "+dor: published code has it on coop, cocoop and maple; elsewhere its attachment is inferred.",
     "new: whether what is tuned serves classes that were not tuned on; otherwise the zero-shot text does.",
     "verified: formula (against float64), released code (same numbers on the same input), published result.",
     "ran on: tiny, ViT-B/32 with random weights, ViT-B/16 with trained weights; what is not named was not run.",

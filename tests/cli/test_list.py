@@ -33,7 +33,7 @@ def test_remarks_are_in_the_table_of_methods(calibrant: Any, monkeypatch: pytest
     remarks = [remark for row in list_recipes() for remark in row["remarks"]]
     assert remarks
     assert all(remark in text for remark in remarks)
-    # where DOR is attached as no code was seen to do it is said for all once, and of the methods that its paper has it on
+    # what no code was seen to do is said once for all methods, and marked where the paper reports it
     assert "+dor: published code has it on coop, cocoop and maple; elsewhere its attachment is inferred" in text
     marked = {row["name"] for row in list_recipes() if any("+dor is a reconstruction" in one for one in row["remarks"])}
     assert marked == {"kgcoop", "dept", "tcp", "promptsrc", "coprompt"}

@@ -9,7 +9,7 @@ from plain_prompts import double, plain_features
 
 from calibrant.errors import InputError
 from calibrant.models.preprocessing import draws
-from calibrant.tuning import load_recipe
+from calibrant.tuning import list_recipes, load_recipe
 from calibrant.tuning.parameterizations.text_context import TextContext, TextContextSettings
 from calibrant.tuning.task import Task
 

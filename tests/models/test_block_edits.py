@@ -59,6 +59,21 @@ def test_other_vision_transformers_keep_their_answers(vision: dict) -> None:
     torch.testing.assert_close(encoder.encode_image(pixels, _unchanged), encoder.encode_image(pixels))
 
 
+def test_patches_are_left_out_in_training_mode_alone() -> None:
+    encoder, pixels = _encoder({"patch_dropout": 0.5}), torch.randn(2, 3, 16, 16)
+    assert not any(module.training for module in encoder.modules())
+    features = encoder.encode_image(pixels)
+    assert torch.equal(encoder.encode_image(pixels), features)
+    torch.testing.assert_close(encoder.encode_image(pixels, _unchanged), features)
+    encoder.network.visual.train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        fewer = encoder.encode_image(pixels)
+        torch.manual_seed(0)
+        torch.testing.assert_close(encoder.encode_image(pixels, _unchanged), fewer)
+    assert (fewer - features).abs().max() > 1e-3
+
+
 def test_image_tokens_are_seen_where_the_released_code_changes_them(tiny: OpenClipEncoder) -> None:
     seen: dict[int, Tensor] = {}
 

@@ -16,8 +16,8 @@ class ImageTower:
     """Where the parts of an open_clip vision transformer are.
 
     Args:
-        home: the module that holds conv1, class_embedding, positional_embedding, ln_pre, transformer, ln_post
-            and proj; its answer is read at the class token.
+        home: the module that holds conv1, class_embedding, positional_embedding, patch_dropout, ln_pre, transformer,
+            ln_post and proj; its answer is read at the class token.
     """
 
     home: Any
@@ -38,6 +38,7 @@ class ImageTower:
         patches = home.conv1(pixels).flatten(2).transpose(1, 2)
         class_token = home.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
         x = torch.cat([class_token, patches], dim=1) + home.positional_embedding.to(patches.dtype)
+        x = home.patch_dropout(x)  # only in training mode, in which no encoder is
         for number, block in enumerate(home.transformer.resblocks):
             x = edit(number, x)
             x = block(home.ln_pre(x) if number == 0 else x)

@@ -14,7 +14,7 @@ Float64 = npt.NDArray[np.float64]
 Int64 = npt.NDArray[np.int64]
 
 # rounding leaves a row sum further from 1 the coarser the numbers are
-ROW_SUM_TOLERANCE = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-6}
+ROW_SUM_TOLERANCE = {"bfloat16": 1e-2, "float16": 1e-2, "float32": 1e-4, "float64": 1e-6}
 
 
 def as_array(value: Any, name: str) -> Array:
@@ -145,6 +145,22 @@ def as_labels(value: Any, samples: int, classes: int, *, none_of_them: bool = Fa
     return array.astype(np.int64, copy=False)
 
 
+def row_sum_tolerance(value: Any) -> float:
+    """Say how far from 1 a row of probabilities may sum in the precision of an array or tensor.
+
+    Args:
+        value: what has a ``dtype``.
+
+    Returns:
+        The distance.
+
+    Example:
+        >>> row_sum_tolerance(np.float16(0.5))
+        0.01
+    """
+    return ROW_SUM_TOLERANCE.get(str(value.dtype).removeprefix("torch."), 1e-6)
+
+
 def as_probabilities(value: Any, name: str = "probabilities") -> Array:
     """Turn a value into probabilities [N, C], refusing what is none instead of normalising it.
 
@@ -157,15 +173,15 @@ def as_probabilities(value: Any, name: str = "probabilities") -> Array:
 
     Raises:
         InputError: if a value lies outside 0 to 1 or a row does not sum to 1, within 1e-6 in float64, 1e-4 in
-            float32 and 1e-2 in float16.
+            float32 and 1e-2 in half precision.
 
     Example:
         >>> as_probabilities([[0.25, 0.75]]).sum()
         np.float64(1.0)
     """
-    given = as_array(value, name)
+    given = value if hasattr(value, "detach") else as_array(value, name)
     array = as_matrix(given, name)
-    tolerance = ROW_SUM_TOLERANCE.get(str(given.dtype), 1e-6)
+    tolerance = row_sum_tolerance(given)
     if array.min() < 0 or array.max() > 1 + tolerance:
         row, column = np.argwhere((array < 0) | (array > 1 + tolerance))[0]
         raise InputError(

@@ -8,8 +8,8 @@ import numpy as np
 
 from calibrant.arrays import Float64
 from calibrant.errors import InputError, unknown
-from calibrant.metrics.binning import Binning, Bins, assign, bin_edges, fill
-from calibrant.metrics.scores import checked, top_label
+from calibrant.metrics.answers import answers, answers_from_logits
+from calibrant.metrics.binning import AnyBinning, Bins, binned
 
 Norm = Literal["l1", "l2", "max"]
 
@@ -18,7 +18,7 @@ def calibration_error(
     probs: Any,
     labels: Any,
     bins: int = 15,
-    binning: Binning = "width",
+    binning: AnyBinning = "width",
     norm: Norm = "l1",
     debias: bool = False,
 ) -> float:
@@ -39,8 +39,9 @@ def calibration_error(
     Args:
         probs: probabilities [N, C].
         labels: class indices [N].
-        bins: how many bins.
-        binning: ``"width"`` for equal width, ``"mass"`` for equally many samples.
+        bins: how many bins; with ``"adaptive"`` the most there may be.
+        binning: ``"width"`` for equal width, ``"mass"`` for equally many samples, ``"adaptive"`` for as many bins of
+            equal mass as leave the accuracy rising with the confidence.
         norm: ``"l1"``, ``"l2"`` or ``"max"``.
         debias: whether to correct for the size of the set; not defined for ``"max"``.
 
@@ -51,16 +52,50 @@ def calibration_error(
         InputError: if the rows are no probabilities, a label is no class, or an option does not exist.
 
     Source: Naeini et al. 2015 and Guo et al. 2017 for the binned error; Kumar, Liang and Ma, Verified
-    Uncertainty Calibration, 2019, for the corrections: the debiased estimator (l2) and the normal one (l1).
+    Uncertainty Calibration, 2019, for the corrections: the debiased estimator (l2) and the normal one (l1); Roelofs et
+    al., Mitigating bias in calibration error estimation, 2022, for the adaptive bins.
 
     Example:
         >>> round(calibration_error([[0.9, 0.1], [0.9, 0.1]], [0, 1]), 3)
         0.4
     """
-    p, y = checked(probs, labels)
-    confidence, correct = top_label(p, y)
-    edges = bin_edges(confidence, bins, binning)
-    return error_of(fill(assign(confidence, edges), bins, confidence, correct), norm, debias)
+    return error_of(binned(*answers(probs, labels), bins, binning), norm, debias)
+
+
+def calibration_error_from_logits(
+    logits: Any,
+    labels: Any,
+    bins: int = 15,
+    binning: AnyBinning = "width",
+    norm: Norm = "l1",
+    debias: bool = False,
+) -> float:
+    """Distance between confidence and accuracy of the answer, from logits: `calibration_error` of their softmax.
+
+    The softmax as a whole is never made, so that little more memory is needed than the logits take.
+
+    Args:
+        logits: finite numbers [N, C]; NumPy or torch, whose exponentials are taken in their own precision, at least
+            float32, and summed in float64.
+        labels: class indices [N].
+        bins: how many bins; with ``"adaptive"`` the most there may be.
+        binning: ``"width"``, ``"mass"`` or ``"adaptive"``.
+        norm: ``"l1"``, ``"l2"`` or ``"max"``.
+        debias: whether to correct for the size of the set; not defined for ``"max"``.
+
+    Returns:
+        0 to 1.
+
+    Raises:
+        InputError: if a logit is not finite, a label is no class, or an option does not exist.
+
+    Source: see `calibration_error`.
+
+    Example:
+        >>> calibration_error_from_logits([[0.0, 2000.0], [0.0, 2000.0]], [0, 1])
+        0.5
+    """
+    return error_of(binned(*answers_from_logits(logits, labels), bins, binning), norm, debias)
 
 
 def error_of(bins: Bins, norm: str = "l1", debias: bool = False) -> float:

@@ -11,6 +11,7 @@ from tuning_toy import QUICK, make_encoder, make_train
 
 from calibrant.data.vocabulary import Vocabulary
 from calibrant.errors import CalibrantWarning, InputError
+from calibrant.models.open_clip import OpenClipEncoder
 from calibrant.tuning import fit, list_recipes, load_recipe
 from calibrant.tuning.outputs import Outputs
 from calibrant.tuning.regularizers import outlier
@@ -281,6 +282,35 @@ def test_a_word_that_never_fits_is_named_before_training(tmp_path):
     file.write_text("boat\n" + "deep " * 12 + "sea\n", encoding="utf-8")
     model = model_of("coop", **{"stages.0.parameterization": {"name": "text_context", "tokens": 10}})
     with pytest.raises(InputError, match=r"with 10 context tokens: prompt '.*deep deep.*' has 26 tokens"):
+        regularizer_of(model, str(file))
+
+
+class PadsWithOnes:
+    """A tokenizer of the make of Hugging Face's, whose padding is not 0."""
+
+    def __init__(self):
+        self.plain = make_encoder()._tokenizer
+
+    def tokenizer(self, texts):
+        return {"input_ids": [[49406, *self.plain.encode(text), 49407] for text in texts]}
+
+    def __call__(self, texts, context_length):
+        rows = self.tokenizer(texts)["input_ids"]
+        return torch.tensor([[*row, *[1] * (context_length - len(row))] for row in rows])
+
+
+def test_the_longest_word_is_found_whatever_pads(tmp_path):
+    toy = make_encoder()
+    encoder = OpenClipEncoder(toy.network, PadsWithOnes(), toy.preprocessing, "toy", toy.about)
+    assert encoder.tokenize(["a boat"])[0, -1] == 1
+    assert encoder.token_counts(["a boat", "deep " * 30]) == [4, 32]
+    file = tmp_path / "long.txt"
+    # the last has the most letters
+    file.write_text("boat\n" + "a b c d e f g h i j k l m n\n" + "understanding understanding\n", encoding="utf-8")
+    train, context = make_train(), {"stages.0.parameterization": {"name": "text_context", "tokens": 10}}
+    task = Task(train.classes, train.templates, train.words)
+    model = build(encoder, task, load_recipe("coop", context, "tiny"), stage=0, seed=1)
+    with pytest.raises(InputError, match=r"with 10 context tokens: prompt '.*a b c.*' has 27 tokens"):
         regularizer_of(model, str(file))
 
 

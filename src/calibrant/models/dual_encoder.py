@@ -72,6 +72,17 @@ class DualEncoder(nn.Module, ABC):
         """
 
     @abstractmethod
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Count the tokens of prompts, those of start and end among them; padding does not count.
+
+        Args:
+            texts: N prompts; they may be longer than the context length.
+
+        Returns:
+            N numbers.
+        """
+
+    @abstractmethod
     def embed_tokens(self, ids: Tensor) -> Tensor:
         """Look up token embeddings.
 

@@ -71,18 +71,26 @@ class OpenClipEncoder(DualEncoder):
 
     @override
     def tokenize(self, texts: Sequence[str]) -> Tensor:
-        tokenizer, longest = self._tokenizer, self.context_length
-        if not hasattr(tokenizer, "eot_token_id"):  # a tokenizer of Hugging Face, which pads as its model needs
-            rows = tokenizer.tokenizer(list(texts))["input_ids"]
-        else:
-            rows = [[tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id] for text in texts]
+        rows, longest = self._rows(texts), self.context_length
         for text, row in zip(texts, rows, strict=True):
             if len(row) > longest:
                 raise too_long(text, len(row), longest)
         if "padding_cut" in self.capabilities:
             return pad_tokens(rows, max(map(len, rows), default=0))
-        ids: Tensor = tokenizer(list(texts), context_length=longest)
+        ids: Tensor = self._tokenizer(list(texts), context_length=longest)
         return ids
+
+    @override
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        return [len(row) for row in self._rows(texts)]
+
+    def _rows(self, texts: Sequence[str]) -> list[list[int]]:
+        """The token ids of each text, without padding."""
+        tokenizer = self._tokenizer
+        if not hasattr(tokenizer, "eot_token_id"):  # a tokenizer of Hugging Face, which pads as its model needs
+            rows: list[list[int]] = tokenizer.tokenizer(list(texts))["input_ids"]
+            return rows
+        return [[tokenizer.sot_token_id, *tokenizer.encode(text), tokenizer.eot_token_id] for text in texts]
 
     @override
     def embed_tokens(self, ids: Tensor) -> Tensor:

@@ -118,8 +118,7 @@ class DOR(Regularizer):
         """Encode the longest prompt now: better no training than one that stops when the word is drawn."""
         # the word with the most tokens is among those with the most letters
         candidates = sorted(self.pool.words, key=len)[-_CANDIDATES:]
-        ids = self.model.encoder.tokenize(candidates)
-        longest = candidates[int((ids != 0).sum(dim=1).argmax())]
+        longest = candidates[int(np.argmax(self.model.encoder.token_counts(candidates)))]
         images = torch.zeros(1, self.model.encoder.embed_dim, device=self.model.encoder.log_logit_scale.device)
         with torch.no_grad():
             self.model.parameterization.text_features_for([longest], images)

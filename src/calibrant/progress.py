@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
+
+_SILENT: ContextVar[bool] = ContextVar("silent", default=False)
 
 
 class Advance(Protocol):
@@ -31,7 +34,7 @@ def progress_bar(what: str, total: int, wanted: bool, done: int = 0) -> Iterator
         >>> with progress_bar("predict", 2, wanted=False) as advance:
         ...     advance(2)
     """
-    if not wanted or not sys.stderr.isatty():
+    if not wanted or _SILENT.get() or not sys.stderr.isatty():
         yield _silent
         return
     from rich.console import Console
@@ -51,6 +54,26 @@ def progress_bar(what: str, total: int, wanted: bool, done: int = 0) -> Iterator
             bar.update(task, advance=steps, said=said)
 
         yield advance
+
+
+@contextmanager
+def silent_unless(wanted: bool) -> Iterator[None]:
+    """Show no bar while the block runs where none is wanted, whoever in it asks for one.
+
+    For what is made deep inside a call, such as a regularizer, which is not told of the caller's wish.
+
+    Args:
+        wanted: False for silence; True changes nothing.
+
+    Example:
+        >>> with silent_unless(False), progress_bar("predict", 2, wanted=True) as advance:
+        ...     advance(2)
+    """
+    before = _SILENT.set(_SILENT.get() or not wanted)
+    try:
+        yield
+    finally:
+        _SILENT.reset(before)
 
 
 def _silent(steps: int, said: str = "") -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -130,3 +133,28 @@ def test_images_that_are_not_there_are_named(tmp_path, folder):
         outlier_images("emoji/unknwn")
     with pytest.raises(InputError, match=r"dor_visual\.images is missing"):
         load_recipe("ft+dor_visual")
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_bars_of_outliers_are_shown_where_bars_are_wanted(wanted, folder, encoder, train, monkeypatch, tmp_path):
+    """A terminal is made believe, and a bar that remembers what it was for takes the place of rich's."""
+    seen = []
+
+    class Bar(nullcontext):
+        def __init__(self, *columns, **options):
+            super().__init__(self)
+
+        def add_task(self, what, **options):
+            seen.append(what)
+
+        def update(self, task, **options):
+            pass
+
+    monkeypatch.setattr("rich.progress.Progress", Bar)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    (tmp_path / "words.txt").write_text("lamp\nriver", encoding="utf-8")
+    words = str(tmp_path / "words.txt")
+    changes = {"regularizers.dor_visual.images": folder, "regularizers.dor.vocabulary": words}
+    recipe = load_recipe("flyp+dor+dor_visual", {**QUICK, "solver.steps": 1, **changes}, "tiny")
+    fit(encoder, train, recipe, progress=wanted)
+    assert seen == (["encoding words", "encoding outlier images", "tuning"] if wanted else [])

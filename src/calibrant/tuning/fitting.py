@@ -13,6 +13,7 @@ from calibrant.data.evaluation_set import EvaluationSet
 from calibrant.errors import InputError
 from calibrant.models.dual_encoder import DualEncoder
 from calibrant.models.feature_cache import FeatureCache
+from calibrant.progress import silent_unless
 from calibrant.storage import digest
 from calibrant.tuning.checkpoint import Checkpoint
 from calibrant.tuning.components import AVERAGINGS, OBJECTIVES, REGULARIZERS, SOLVERS
@@ -72,17 +73,18 @@ def fit(
     identity = _identity(encoder, train, recipe, seed)
     if checkpoint is not None:
         checkpoint.check(identity, {})
-    callbacks = Callbacks(save, save_every, watch, log, progress)
+    callbacks, cache = Callbacks(save, save_every, watch, log, progress), cache or FeatureCache()
     carried: Mapping[str, Tensor] = checkpoint.group("carried") if checkpoint else {}
     first = checkpoint.stage if checkpoint else 0
-    for stage in range(first, len(recipe.stages)):
-        model = build(encoder.to(default_device()), task, recipe, stage, seed)
-        model.load_tensors(carried)
-        resume = checkpoint if checkpoint is not None and checkpoint.stage == stage else None
-        work = _work(model, train, recipe, stage, seed, cache or FeatureCache(), identity, carried, callbacks, resume)
-        solver = dict(recipe.stages[stage].solver)
-        SOLVERS.build(str(solver.pop("name")), solver).solve(work)
-        carried = model.tensors()
+    with silent_unless(progress):
+        for stage in range(first, len(recipe.stages)):
+            model = build(encoder.to(default_device()), task, recipe, stage, seed)
+            model.load_tensors(carried)
+            resume = checkpoint if checkpoint is not None and checkpoint.stage == stage else None
+            work = _work(model, train, recipe, stage, seed, cache, identity, carried, callbacks, resume)
+            solver = dict(recipe.stages[stage].solver)
+            SOLVERS.build(str(solver.pop("name")), solver).solve(work)
+            carried = model.tensors()
     return model
 
 

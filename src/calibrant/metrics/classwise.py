@@ -11,9 +11,7 @@ from calibrant.metrics.binning import AnyBinning, Bins, assign, bin_edges, binne
 from calibrant.metrics.calibration import Norm, error_of
 from calibrant.metrics.scores import checked
 
-VALUES = (
-    2**17
-)  # how many probabilities are read at a time; they stay in the processor's cache from one step to the next
+VALUES = 2**17  # how many are read at a time: few enough to stay in the processor's cache from one step to the next
 COLUMNS = 64  # how many classes are turned into rows at a time, where each is sorted
 
 
@@ -28,8 +26,8 @@ def classwise_calibration_error(
     """Distance between the probability of a class and how often it is true, over bins of every class.
 
     Each class is binned by its own probability, right or not, and every bin of every class counts by its share of the
-    N C probabilities: ``"l1"`` is the mean over classes of their calibration errors (class-wise or static ECE), ``"l2"``
-    the root of the mean of their squares (marginal calibration error), ``"max"`` the largest gap of any class.
+    N C probabilities: ``"l1"`` is the mean over classes of their calibration errors (class-wise or static ECE),
+    ``"l2"`` the root of the mean of their squares (marginal calibration error), ``"max"`` the largest gap of any class.
 
     With many classes nearly all probabilities are close to 0, and so is this error.
 

@@ -11,9 +11,7 @@ from calibrant.arrays import Float64, Int64, as_array
 
 Fetched = tuple[Float64, Int64]
 
-VALUES = (
-    2**24
-)  # how many are widened at a time; many more than a processor's cache holds, since every block is waited for
+VALUES = 2**24  # how many are widened at a time; many, because every block is waited for
 
 
 def elsewhere(value: Any) -> bool:

@@ -18,9 +18,10 @@ HALVINGS = 40  # of the search for the width: far below the precision of the gri
 def smooth_ece(probs: Any, labels: Any, bandwidth: float | None = None) -> float:
     """Distance between confidence and accuracy of the answer, smoothed by a kernel instead of binned (top-label).
 
-    With r_i the correctness minus the confidence c_i of sample i and K a Gaussian kernel that is reflected at 0 and 1, it
-    is the integral over t of |sum_i K(t, c_i) r_i| / N. It changes continuously with the probabilities, which no binned
-    error does. By default the kernel has the width at which the error equals that width, so nothing is left to choose.
+    With r_i the correctness minus the confidence c_i of sample i and K a Gaussian kernel that is reflected at 0 and 1,
+    it is the integral over t of |sum_i K(t, c_i) r_i| / N. It changes continuously with the confidences, which no
+    binned error does. By default the kernel has the width at which the error equals that width, so nothing is left to
+    choose.
 
     Args:
         probs: probabilities [N, C].
@@ -80,9 +81,10 @@ def _on_grid(position: Float64, value: Float64) -> Float64:
     place = np.clip(position, 0, 1) * CELLS
     left = np.minimum(place.astype(np.int64), CELLS - 1)
     right_share = place - left
-    return np.bincount(left, value * (1 - right_share), CELLS + 1) + np.bincount(
-        left + 1, value * right_share, CELLS + 1
-    )
+    grid = np.zeros(CELLS + 1)
+    grid += np.bincount(left, value * (1 - right_share), CELLS + 1)
+    grid += np.bincount(left + 1, value * right_share, CELLS + 1)
+    return grid
 
 
 def _fixed_point(error: Callable[[float], float]) -> float:

@@ -60,8 +60,16 @@ def calibrator_words(name: str) -> str:
     Example:
         >>> calibrator_words("temperature"), calibrator_words("none")
         ('temperature scaling', 'as it is')
+        >>> calibrator_words("cac+temperature")
+        'CAC (a reconstruction), then temperature scaling'
     """
-    return {UNCALIBRATED: "as it is", "temperature": "temperature scaling"}.get(name, name)
+    known = {
+        UNCALIBRATED: "as it is",
+        "temperature": "temperature scaling",
+        "dac": "DAC",
+        "cac": "CAC (a reconstruction)",
+    }
+    return ", then ".join(known.get(part, part) for part in name.split("+"))
 
 
 def _and(parts: Sequence[str]) -> str:

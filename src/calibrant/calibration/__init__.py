@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from calibrant.calibration.bbq import BBQ
 from calibrant.calibration.beta import BetaCalibration
+from calibrant.calibration.bin_mean_shift import BinMeanShift
 from calibrant.calibration.calibrator import Calibrator, LogitCalibrator, ProbabilityCalibrator
 from calibrant.calibration.chain import Chain
 from calibrant.calibration.contrast_aware import ContrastAware
+from calibrant.calibration.density_ratio import DensityRatio
 from calibrant.calibration.diagnostics import cac_sensitivity, contrasts, dac_sensitivity, weight_correlations
 from calibrant.calibration.distance_aware import DistanceAware
 from calibrant.calibration.histogram import HistogramBinning
@@ -23,9 +25,11 @@ __all__ = [
     "BBQ",
     "CALIBRATORS",
     "BetaCalibration",
+    "BinMeanShift",
     "Calibrator",
     "Chain",
     "ContrastAware",
+    "DensityRatio",
     "DistanceAware",
     "HistogramBinning",
     "IsotonicRegression",

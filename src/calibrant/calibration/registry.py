@@ -9,9 +9,11 @@ from typing import Any
 from calibrant.calibration import calibrator_file
 from calibrant.calibration.bbq import BBQ
 from calibrant.calibration.beta import BetaCalibration
+from calibrant.calibration.bin_mean_shift import BinMeanShift
 from calibrant.calibration.calibrator import Calibrator
 from calibrant.calibration.chain import Chain, check_order
 from calibrant.calibration.contrast_aware import ContrastAware
+from calibrant.calibration.density_ratio import DensityRatio
 from calibrant.calibration.distance_aware import DistanceAware
 from calibrant.calibration.histogram import HistogramBinning
 from calibrant.calibration.isotonic import IsotonicRegression
@@ -38,6 +40,8 @@ CALIBRATORS: dict[str, type[Calibrator]] = {
         SplineCalibration,
         BetaCalibration,
         BBQ,
+        BinMeanShift,
+        DensityRatio,
     )
 }
 

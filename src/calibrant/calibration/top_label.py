@@ -109,7 +109,8 @@ def _capped(weights: Float64, most: Float64, total: Float64) -> Float64:
     # with the first k at the cap, the others share what is left; the right k is the first where the next is below it
     left = total[:, None] - most[:, None] * np.arange(weights.shape[1])
     behind = np.cumsum(falling[:, ::-1], axis=1)[:, ::-1]
-    scale = np.divide(left, behind, out=np.zeros_like(left), where=behind > 0)
+    # if all are at the cap, the scale is without bound
+    scale = np.divide(left, behind, out=np.full_like(left, np.finfo(np.float64).max), where=behind > 0)
     first = (falling * scale <= most[:, None]).argmax(axis=1)
     rows = np.arange(len(weights))
     capped: Float64 = np.minimum(weights * scale[rows, first][:, None], most[:, None])

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tuning_toy import QUICK, TRAINED
+from PIL import Image
+from tuning_toy import QUICK, TRAINED, make_encoder, make_train
 
 from calibrant.errors import CalibrantWarning, InputError
 from calibrant.tuning import Checkpoint, fit, load_recipe
@@ -115,6 +116,46 @@ def test_a_reworded_recipe_goes_on(saved, encoder, train, cache):
     reworded = recipe.model_copy(update={"about": "The same in other words.", "remarks": ["found later"]})
     resumed = fit(encoder, train, reworded, cache=cache, progress=False, resume_from=folder)
     assert equal(resumed.tensors(), fit(encoder, train, recipe, cache=cache, progress=False).tensors())
+
+
+def outlier_words(folder):
+    (folder / "words.txt").write_text("lamp\nriver\nviolin\nsock", encoding="utf-8")
+    yield {"regularizers.dor.vocabulary": str(folder / "words.txt")}
+    (folder / "words.txt").write_text("lamp\nriver\nviolin\nhill", encoding="utf-8")
+
+
+def outlier_pictures(folder):
+    Image.new("RGB", (20, 20), "red").save(folder / "a.png")
+    yield {"regularizers.dor_visual.images": str(folder)}
+    Image.new("RGB", (20, 20), "blue").save(folder / "a.png")
+
+
+def other_runs(folder):
+    for seed in (2, 3):
+        other = fit(make_encoder(), make_train(), load_recipe("flyp", QUICK, "tiny"), seed=seed, progress=False)
+        other.save(folder / "weights.safetensors")
+        yield {"averaging.model_stock.runs": [str(folder)]}
+
+
+@pytest.mark.parametrize(
+    ("method", "content", "setting"),
+    [
+        ("flyp+dor", outlier_words, "dor.vocabulary"),
+        ("flyp+dor_visual", outlier_pictures, "dor_visual.images"),
+        ("flyp+model_stock", other_runs, "model_stock.runs"),
+    ],
+)
+def test_what_a_setting_names_must_be_as_it_was(method, content, setting, encoder, train, tmp_path, monkeypatch):
+    monkeypatch.setenv("CALIBRANT_CACHE", str(tmp_path / "user-cache"))
+    named = tmp_path / "named"
+    named.mkdir()
+    changing = content(named)
+    recipe = load_recipe(method, {**QUICK, **next(changing)}, "tiny")
+    fit(encoder, train, recipe, progress=False, save=lambda c: c.write(tmp_path))
+    fit(encoder, train, recipe, progress=False, resume_from=tmp_path)
+    next(changing, None)
+    with pytest.raises(InputError, match=f"cannot resume: the checkpoint is of another content of {setting}"):
+        fit(encoder, train, recipe, progress=False, resume_from=tmp_path)
 
 
 def test_other_surroundings_are_named(saved, encoder, train, cache):

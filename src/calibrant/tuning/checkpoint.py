@@ -35,7 +35,7 @@ class Checkpoint:
         tensors: ``"<group>:<name>"`` to tensor, with the groups ``carried`` (from the stage before),
             ``trained``, ``optimizer``, ``regularizer`` and ``averaging``.
         scalars: JSON values, such as the loss scale of fp16.
-        identity: what the run is of: method, data, model, seed.
+        identity: what the run is of: method, data, model, seed, and the content of files that settings name.
         surroundings: versions, device and threads, on which the last bits depend.
     """
 
@@ -96,9 +96,8 @@ class Checkpoint:
         """
         for key, value in identity.items():
             if self.identity.get(key) != value:
-                raise InputError(
-                    f"cannot resume: the checkpoint is of {_WHAT.get(key, key)}; start anew with --overwrite"
-                )
+                what = _WHAT.get(key, f"another {key}")
+                raise InputError(f"cannot resume: the checkpoint is of {what}; start anew with --overwrite")
         changed = [f"{key} {self.surroundings.get(key)} -> {value}" for key, value in now.items()
                    if self.surroundings.get(key) != value]  # fmt: skip
         if changed:

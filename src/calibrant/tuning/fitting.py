@@ -140,4 +140,16 @@ def _identity(encoder: DualEncoder, train: EvaluationSet, recipe: Recipe, seed: 
         "data": digest(samples, list(train.classes), list(train.templates), task),
         "model": encoder.fingerprint(),
         "seed": seed,
+        **_contents(recipe),
+    }
+
+
+def _contents(recipe: Recipe) -> dict[str, str]:
+    """What lies behind settings that name a file or a data set."""
+    parts = [(REGULARIZERS, *named) for stage in recipe.stages for named in stage.regularizers.items()]
+    parts += [(AVERAGINGS, *named) for named in recipe.averaging.items()]
+    return {
+        f"content of {name}.{setting}": content
+        for registry, name, given in parts
+        for setting, content in registry.get(name).Settings.model_validate(given).contents().items()
     }

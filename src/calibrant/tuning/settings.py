@@ -20,6 +20,13 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def contents(self) -> dict[str, str]:
+        """Give a digest of what lies behind each setting that names a file or a data set, by setting.
+
+        It may change while the setting stays the same; a run that is resumed must find it unchanged.
+        """
+        return {}
+
 
 def dotted(place: Iterable[str | int]) -> str:
     """Write a place in a recipe the way ``--set`` takes it.

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from calibrant.errors import InputError
+from calibrant.storage import digest
 from calibrant.tuning.averaging.base import Averaging
 from calibrant.tuning.components import AVERAGINGS
 from calibrant.tuning.settings import Settings
@@ -76,6 +77,9 @@ class ModelStockSettings(Settings):
 
     runs: list[str] = Field(default_factory=list)
 
+    def contents(self) -> dict[str, str]:
+        return {"runs": digest(*(_weights_file(run).read_bytes() for run in self.runs))}
+
 
 @AVERAGINGS.register("model_stock")
 class ModelStock(Averaging):
@@ -102,15 +106,19 @@ class ModelStock(Averaging):
         self.model.load_tensors(model_stock(self.zero_shot, [own, *self.others]))
 
 
+def _weights_file(run: str) -> Path:
+    path = Path(run)
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    if len(files) != 1:
+        raise InputError(f"model_stock: {run} is not the folder of a finished run")
+    if not files[0].is_file():
+        raise InputError(f"model_stock: there is no run {run}")
+    return files[0]
+
+
 def _weights(run: str, model: TunedModel) -> dict[str, Tensor]:
     """The trained tensors of another run of the same method."""
-    path = Path(run)
-    if path.is_dir():
-        files = sorted(path.glob("*.safetensors"))
-        if len(files) != 1:
-            raise InputError(f"model_stock: {run} is not the folder of a finished run")
-        path = files[0]
-    tensors, about = read_tensors(path)
+    tensors, about = read_tensors(_weights_file(run))
     _refuse_another(run, about, model)
     trained = model.parameterization.trainables()
     for name, tensor in trained.items():

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from calibrant.data.vocabulary import load_vocabulary
 from calibrant.errors import InputError
+from calibrant.storage import digest
 from calibrant.tuning.components import REGULARIZERS
 from calibrant.tuning.outputs import Batch, Outputs
 from calibrant.tuning.regularizers.base import Regularizer, RegularizerSettings
@@ -79,6 +80,11 @@ class DORSettings(RegularizerSettings):
         if self.pool == "oracle" and self.leave_out_new:
             raise ValueError("pool: oracle consists of the new names, which leave_out_new leaves out; choose one")
         return self
+
+    def contents(self) -> dict[str, str]:
+        if self.vocabulary is None:
+            return {}
+        return {"vocabulary": digest(list(load_vocabulary(self.vocabulary).words))}
 
 
 @REGULARIZERS.register("dor")

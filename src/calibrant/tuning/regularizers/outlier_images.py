@@ -44,6 +44,9 @@ class DORVisualSettings(RegularizerSettings):
     images: str
     count: PositiveInt | None = None
 
+    def contents(self) -> dict[str, str]:
+        return {"images": outlier_images(self.images).fingerprint}
+
 
 @REGULARIZERS.register("dor_visual")
 class DORVisual(Regularizer):

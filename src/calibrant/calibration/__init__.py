@@ -7,7 +7,12 @@ from calibrant.calibration.beta import BetaCalibration
 from calibrant.calibration.bin_mean_shift import BinMeanShift
 from calibrant.calibration.calibrator import Calibrator, LogitCalibrator, ProbabilityCalibrator
 from calibrant.calibration.chain import Chain
+from calibrant.calibration.conformal import AdaptiveSets, ClassConditionalSets, RegularizedSets, ThresholdSets
 from calibrant.calibration.contrast_aware import ContrastAware
+from calibrant.calibration.cost_thresholds import ClassThreshold, class_thresholds
+from calibrant.calibration.costs import Costs, CostSummary, cost_summary
+from calibrant.calibration.costs_file import read_costs
+from calibrant.calibration.cross_fitting import cross_fitted
 from calibrant.calibration.density_ratio import DensityRatio
 from calibrant.calibration.diagnostics import cac_sensitivity, contrasts, dac_sensitivity, weight_correlations
 from calibrant.calibration.distance_aware import DistanceAware
@@ -15,6 +20,7 @@ from calibrant.calibration.histogram import HistogramBinning
 from calibrant.calibration.isotonic import IsotonicRegression
 from calibrant.calibration.multi_isotonic import MultiIsotonic
 from calibrant.calibration.registry import CALIBRATORS, calibrator, load
+from calibrant.calibration.selective import AnswerRule, answer_rule, answers_needed, candidate_thresholds
 from calibrant.calibration.spline import SplineCalibration
 from calibrant.calibration.temperature import TemperatureScaling
 from calibrant.calibration.uncalibrated import Uncalibrated
@@ -24,11 +30,17 @@ from calibrant.calibration.zero_shot_temperature import ZeroShotTemperature
 __all__ = [
     "BBQ",
     "CALIBRATORS",
+    "AdaptiveSets",
+    "AnswerRule",
     "BetaCalibration",
     "BinMeanShift",
     "Calibrator",
     "Chain",
+    "ClassConditionalSets",
+    "ClassThreshold",
     "ContrastAware",
+    "CostSummary",
+    "Costs",
     "DensityRatio",
     "DistanceAware",
     "HistogramBinning",
@@ -36,15 +48,24 @@ __all__ = [
     "LogitCalibrator",
     "MultiIsotonic",
     "ProbabilityCalibrator",
+    "RegularizedSets",
     "SplineCalibration",
     "TemperatureScaling",
+    "ThresholdSets",
     "Uncalibrated",
     "ZeroShotNormalization",
     "ZeroShotTemperature",
+    "answer_rule",
+    "answers_needed",
     "cac_sensitivity",
     "calibrator",
+    "candidate_thresholds",
+    "class_thresholds",
     "contrasts",
+    "cost_summary",
+    "cross_fitted",
     "dac_sensitivity",
     "load",
+    "read_costs",
     "weight_correlations",
 ]

@@ -12,6 +12,7 @@ from calibrant.metrics.as_published import (
     dac_piece,
     published_errors,
 )
+from calibrant.metrics.average import average
 from calibrant.metrics.binomial import clopper_pearson, share
 from calibrant.metrics.calibration import calibration_error, calibration_error_from_logits
 from calibrant.metrics.classwise import (
@@ -29,6 +30,7 @@ from calibrant.metrics.ks import ks_error
 from calibrant.metrics.noise_floor import noise_floor
 from calibrant.metrics.paired import ece_difference, paired_difference
 from calibrant.metrics.piece import piece
+from calibrant.metrics.prediction_sets import SetSummary, set_summary
 from calibrant.metrics.proximity import proximity
 from calibrant.metrics.reliability import Reliability, reliability
 from calibrant.metrics.scores import accuracy, brier, mean_confidence, nll, nll_from_logits
@@ -42,8 +44,10 @@ __all__ = [
     "Interval",
     "Measured",
     "Reliability",
+    "SetSummary",
     "accuracy",
     "arithmetic_hm",
+    "average",
     "batch_mean_ece",
     "brier",
     "by_group",
@@ -73,6 +77,7 @@ __all__ = [
     "proximity",
     "published_errors",
     "reliability",
+    "set_summary",
     "share",
     "signed_gap",
     "smallest_singular_value",

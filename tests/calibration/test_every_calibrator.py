@@ -1,6 +1,7 @@
 """What every calibrator of the registry promises: its flags, its parameters, its file."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,29 @@ from calibrant import Predictions
 from calibrant.calibration import CALIBRATORS, TemperatureScaling, calibrator, load
 from calibrant.errors import InputError
 
+pytestmark = pytest.mark.filterwarnings("ignore:cac, a reconstruction:calibrant.errors.CalibrantWarning")
+
 RNG = np.random.default_rng(0)
-PREDICTIONS = Predictions(logits=2 * RNG.normal(size=(200, 3)), labels=RNG.integers(3, size=200))
+READ_MORE = {"bin-mean-shift", "cac", "dac", "density-ratio", "zero-shot-temperature", "zs-norm"}
+"""Those that cannot be fitted on logits and labels alone."""
+
+
+def everything(samples, classes):
+    """Predictions with all that a calibrator may read; the first two classes are the tuned ones."""
+    text, zero_shot_text, labels = *RNG.normal(size=(2, classes, 4)), RNG.integers(classes, size=samples)
+    return Predictions(
+        logits=2 * RNG.normal(size=(samples, classes)),
+        labels=labels,
+        zero_shot_logits=RNG.normal(size=(samples, classes)) + np.eye(classes)[labels],
+        text_features=text,
+        zero_shot_text_features=zero_shot_text,
+        base_text_features=text[:2],
+        zero_shot_base_text_features=zero_shot_text[:2],
+        image_features=RNG.normal(size=(samples, 4)),
+    )
+
+
+PREDICTIONS = everything(200, 3)
 
 
 @pytest.fixture(params=CALIBRATORS)
@@ -24,12 +46,25 @@ def test_gives_probabilities(member):
     assert probs.dtype == np.float64
     assert probs.shape == (200, 3)
     assert probs.sum(axis=1) == pytest.approx(np.ones(200), abs=1e-12)
-    assert (probs == member.predict_proba(PREDICTIONS.logits)).all()
 
 
-def test_fits_on_bare_arrays_alike(member):
+def test_takes_bare_arrays_or_says_what_else_it_needs(member):
     of_predictions = member.fit(PREDICTIONS)(PREDICTIONS)
-    assert (clone(member).fit(PREDICTIONS.logits, PREDICTIONS.labels)(PREDICTIONS) == of_predictions).all()
+    if member.name in READ_MORE:
+        with pytest.raises(InputError, match=f"calibrator '{member.name}' needs .*, which these predictions lack"):
+            clone(member).fit(PREDICTIONS.logits, PREDICTIONS.labels)
+    else:
+        assert (member.predict_proba(PREDICTIONS.logits) == of_predictions).all()
+        assert (clone(member).fit(PREDICTIONS.logits, PREDICTIONS.labels)(PREDICTIONS) == of_predictions).all()
+
+
+def test_says_what_it_reads_at_use(member):
+    member.fit(PREDICTIONS)
+    enough = Predictions(logits=PREDICTIONS.logits, **{name: getattr(PREDICTIONS, name) for name in member.reads})
+    assert (member(enough) == member(PREDICTIONS)).all()
+    for name in member.reads:
+        with pytest.raises(InputError, match=f"calibrator '{member.name}' needs {name}"):
+            member(replace(enough, **{name: None}))
 
 
 def test_keeps_the_answers_if_it_says_so(member):
@@ -38,12 +73,17 @@ def test_keeps_the_answers_if_it_says_so(member):
 
 
 def test_can_be_used_on_other_classes_if_it_says_so(member):
+    others = everything(4, 7)
+    member.fit(PREDICTIONS)
     if member.transfers:
-        assert member.fit(PREDICTIONS).predict_proba(RNG.normal(size=(4, 7))).shape == (4, 7)
+        assert member(others).shape == (4, 7)
+    else:
+        with pytest.raises(InputError, match=f"calibrator '{member.name}' knows only the 3 classes"):
+            member(others)
 
 
 def test_does_without_labels_if_it_says_so(member):
-    unlabelled = Predictions(logits=PREDICTIONS.logits)
+    unlabelled = replace(PREDICTIONS, labels=None)
     if member.needs_labels:
         with pytest.raises(InputError, match="no labels"):
             member.fit(unlabelled)

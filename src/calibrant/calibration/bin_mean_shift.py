@@ -81,6 +81,11 @@ class BinMeanShift(ProbabilityCalibrator):
         return self._base.transfers
 
     @property
+    def reads(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Image features, and what the base reads."""
+        return tuple(dict.fromkeys(("image_features", *self._base.reads)))
+
+    @property
     def _base(self) -> Calibrator:
         return HistogramBinning() if self.base is None else self.base
 

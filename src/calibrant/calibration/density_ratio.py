@@ -59,6 +59,7 @@ class DensityRatio(ProbabilityCalibrator):
     keeps_sample_order: ClassVar[bool] = False
     transfers: ClassVar[bool] = True
     needs_labels: ClassVar[bool] = True
+    reads: ClassVar[tuple[str, ...]] = ("image_features",)
     fitted: ClassVar[tuple[str, ...]] = ("right_", "wrong_", "widths_", "reference_")
 
     right_: Float64

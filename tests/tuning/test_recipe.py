@@ -118,14 +118,14 @@ def test_wrong_settings_of_what_is_added_are_named(mine):
     assert "+l2_sp: unknown setting 'wait'" in message(lambda: load_recipe(f"{mine('weight: 8', 'wait: 8')}+l2_sp"))
 
 
-def test_a_version_changes_the_recipe_in_every_profile(mine):
+def test_a_version_changes_the_recipe_in_every_profile_and_the_profile_has_the_last_word(mine):
     path = mine()
     path.write_text(MINE + VERSIONS, encoding="utf-8")
     method, narrow = f"{path}@wide", f"{path}@narrow+l2_sp"
-    for profile, steps in (("published", 3), ("tiny", 1)):
+    for profile, steps, size in (("published", 3, 3), ("tiny", 1, 2)):
         recipe = load_recipe(method, profile=profile)
         assert recipe.stages[0].parameterization["tokens"] == 4
-        assert (recipe.stages[0].solver["steps"], recipe.stages[0].solver["batch_size"]) == (steps, 3)
+        assert (recipe.stages[0].solver["steps"], recipe.stages[0].solver["batch_size"]) == (steps, size)
     assert load_recipe(method, {"solver.batch_size": 9}).stages[0].solver["batch_size"] == 9
     assert load_recipe(narrow).stages[0].parameterization["tokens"] == 1
     assert load_recipe(narrow).stages[0].regularizers["l2_sp"]["weight"] == 8
@@ -134,6 +134,26 @@ def test_a_version_changes_the_recipe_in_every_profile(mine):
     again = Recipe.model_validate_json(load_recipe(narrow).model_dump_json())
     assert again == load_recipe(narrow)
     assert "unknown version of mine 'wde'; did you mean 'wide'?" in message(lambda: load_recipe(f"{path}@wde"))
+
+
+def test_a_profile_has_values_for_one_version(mine):
+    of_wide = "    solver.batch_size: 2\n    versions:\n      wide: {solver.batch_size: 5, parameterization.tokens: 3}"
+    path = mine("    solver.batch_size: 2", of_wide)
+    path.write_text(path.read_text() + VERSIONS, encoding="utf-8")
+
+    def values(method, changes=None, profile="tiny"):
+        stage = load_recipe(method, changes, profile).stages[0]
+        return stage.solver["batch_size"], stage.parameterization["tokens"]
+
+    assert values(path) == (2, 2)
+    assert values(f"{path}@wide") == (5, 3)
+    assert values(f"{path}@wide", {"solver.batch_size": 9}) == (9, 3)
+    assert values(f"{path}@wide", profile="published") == (3, 4)
+    assert values(f"{path}@narrow") == (2, 1)
+    path.write_text(path.read_text().replace("      wide: {", "      wied: {"), encoding="utf-8")
+    assert "profiles.tiny.versions: there is no version 'wied'" in message(lambda: load_recipe(path))
+    path.write_text(path.read_text().replace("wied: {solver.batch_size: 5, parameterization.tokens: 3}", "wide: 3"))
+    assert "profiles.tiny.versions: needs values by place" in message(lambda: load_recipe(path))
 
 
 def test_every_version_of_every_recipe_loads_in_every_profile():

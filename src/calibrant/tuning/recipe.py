@@ -83,7 +83,8 @@ class _File(Recipe):
     Attributes:
         added: settings that a part gets when it is added to this method with ``+``, by the part.
         versions: other readings of the method, ``name@version``: values by dotted place.
-        profiles: values for other kinds of models: by dotted place, those of ``added`` among them.
+        profiles: values for other kinds of models: by dotted place, those of ``added`` among them; under ``versions``,
+            by version, what is different for one of them.
     """
 
     name: str = ""
@@ -91,13 +92,32 @@ class _File(Recipe):
     versions: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     profiles: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _profiles_know_the_versions(self) -> _File:
+        for name in self.profiles:
+            for version in self.in_profile(name)[1]:
+                if version not in self.versions:
+                    raise ValueError(f"profiles.{name}.versions: there is no version '{version}'")
+        return self
+
+    def in_profile(self, name: str) -> tuple[dict[str, JsonValue], dict[str, dict[str, JsonValue]]]:
+        """What a profile sets in all versions, and what it sets in one of them, by version."""
+        for_all = dict(self.profiles.get(name, {}))
+        given = for_all.pop("versions", {})
+        versions = given.items() if isinstance(given, dict) else ()
+        for_one = {version: changes for version, changes in versions if isinstance(changes, dict)}
+        if for_one != given:
+            raise ValueError(f"profiles.{name}.versions: needs values by place under the name of each version")
+        return for_all, for_one
+
 
 def load_recipe(method: str | Path, overrides: Mapping[str, Any] | None = None, profile: str = "published") -> Recipe:
     """Find a method, put together what ``+`` adds to it, and write out every setting.
 
-    Later values win: the recipe, then its profile, then its version, then `overrides`; a part that is added starts
-    from its own defaults, then come those that the recipe has for it (``added``), then those of the profile
-    (``added.<part>.<setting>``), then `overrides`.
+    Later values win: the recipe, then its version, then its profile, then what the profile has for this version
+    (``versions.<version>``), then `overrides`: a version says how a method is read, a profile what a model can take.
+    A part that is added starts from its own defaults, then come those that the recipe has for it (``added``), then
+    those of the profile (``added.<part>.<setting>``), then `overrides`.
 
     Args:
         method: a packaged recipe (``"coop"``), one of its versions (``"carot@squared"``) or a file (``"mine.yaml"``),
@@ -133,8 +153,10 @@ def load_recipe(method: str | Path, overrides: Mapping[str, Any] | None = None, 
         values.pop(key, None)
     name = path.stem if version is None else f"{path.stem}@{version}"
     values.update(name="+".join([name, *added]), profile=profile)
-    draft.override(file.profiles.get(profile, {}), f"{path.name}, profile {profile}")
+    for_all, for_one = file.in_profile(profile)
     draft.override(file.versions[version] if version else {}, f"{path.name}, version {version}")
+    draft.override(for_all, f"{path.name}, profile {profile}")
+    draft.override(for_one.get(version or "", {}), f"{path.name}, profile {profile}, version {version}")
     for part in added:
         draft.add(part)
     values.pop("added", None)

@@ -1,4 +1,4 @@
-"""A recipe while it is put together: the profile, the version, what is added with ``+``, then ``--set``."""
+"""A recipe while it is put together: the version, the profile, what is added with ``+``, then ``--set``."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ TOP = 5
 COLUMNS: tuple[str, ...] = ("file", "answer", "confidence")
 COLUMNS += tuple(f"{what}_{rank}" for rank in range(2, TOP + 1) for what in ("answer", "confidence"))
 COLUMNS += ("error", "made_by")
+NUMBERS = ("confidence", "expected_cost")  # how columns of numbers begin
 
 Row = dict[str, Any]
 
@@ -34,11 +35,12 @@ class AnswerTable(Protocol):
         """Bring the table into its final form."""
 
 
-def open_table(path: str | Path) -> AnswerTable:
+def open_table(path: str | Path, decided: Sequence[str] = ()) -> AnswerTable:
     """Choose the format by the ending of the file.
 
     Args:
         path: a file that ends in ``.csv``, ``.jsonl`` or ``.parquet``; it may hold rows of an earlier call.
+        decided: columns that say what to do with an answer; they stand before it.
 
     Returns:
         The table.
@@ -47,25 +49,25 @@ def open_table(path: str | Path) -> AnswerTable:
         InputError: for another ending, or a folder.
         MissingExtra: for Parquet without pyarrow.
     """
-    path = Path(path)
+    path, columns = Path(path), (COLUMNS[0], *decided, *COLUMNS[1:])
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a file that ends in .csv, .jsonl or .parquet")
     match path.suffix.lower():
         case ".csv":
-            return CsvTable(path)
+            return CsvTable(path, columns)
         case ".jsonl":
-            return JsonLinesTable(path)
+            return JsonLinesTable(path, columns)
         case ".parquet":
             require("pyarrow", "parquet")
-            return ParquetTable(path)
+            return ParquetTable(path, columns)
     raise InputError(f"cannot write answers to {path}: the name must end in .csv, .jsonl or .parquet")
 
 
 class CsvTable:
     """Comma-separated values with a header."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path, self.columns = path, tuple(columns)
 
     def read(self) -> Iterator[Row]:
         if not self.path.is_file() or self.path.stat().st_size == 0:
@@ -74,21 +76,23 @@ class CsvTable:
         lines = written[: written.rfind(b"\n") + 1]
         rows = list(csv.reader(io.StringIO(lines.decode("utf-8", "replace"), newline="")))
         head = rows[0] if rows else written.decode("utf-8", "replace").split(",")
-        if tuple(head) != COLUMNS and (rows or not ",".join(COLUMNS).startswith(",".join(head))):
-            raise InputError(f"{self.path} is not a table that classify wrote; choose another file")
+        if tuple(head) != self.columns and (rows or not ",".join(self.columns).startswith(",".join(head))):
+            raise InputError(
+                f"{self.path} is not a table that classify wrote, or has other columns; choose another file"
+            )
         # the line break at which a crash cut a row may be one inside quotes
-        kept = [row for row in rows[1:] if len(row) == len(COLUMNS)]
+        kept = [row for row in rows[1:] if len(row) == len(self.columns)]
         if len(kept) < len(rows) - 1 or lines != written:
             self._rewrite(kept)
         for values in kept:
-            yield dict(zip(COLUMNS, values, strict=True))
+            yield dict(zip(self.columns, values, strict=True))
 
     def append(self, rows: Sequence[Row]) -> None:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         if not self.path.is_file() or self.path.stat().st_size == 0:
-            writer.writerow(COLUMNS)
-        writer.writerows([row.get(name) for name in COLUMNS] for row in rows)
+            writer.writerow(self.columns)
+        writer.writerows([row.get(name) for name in self.columns] for row in rows)
         _append(self.path, text.getvalue())
 
     def finish(self) -> None:
@@ -98,15 +102,15 @@ class CsvTable:
     def _rewrite(self, rows: Iterable[Sequence[str]]) -> None:
         with atomic_write(self.path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
+            writer.writerow(self.columns)
             writer.writerows(rows)
 
 
 class JsonLinesTable:
     """One JSON object a line."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path, self.columns = path, tuple(columns)
 
     def read(self) -> Iterator[Row]:
         if not self.path.is_file():
@@ -126,7 +130,7 @@ class JsonLinesTable:
                 yield row
 
     def append(self, rows: Sequence[Row]) -> None:
-        lines = (json.dumps({name: row.get(name) for name in COLUMNS}, ensure_ascii=False) for row in rows)
+        lines = (json.dumps({name: row.get(name) for name in self.columns}, ensure_ascii=False) for row in rows)
         _append(self.path, "".join(line + "\n" for line in lines))
 
     def finish(self) -> None:
@@ -137,9 +141,9 @@ class JsonLinesTable:
 class ParquetTable:
     """Parquet, which cannot be continued: rows wait in a JSON Lines file beside it until the end."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.waiting = JsonLinesTable(path.with_name(path.name + ".partial.jsonl"))
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path, self.columns = path, tuple(columns)
+        self.waiting = JsonLinesTable(path.with_name(path.name + ".partial.jsonl"), columns)
 
     def read(self) -> Iterator[Row]:
         if self.path.is_file():
@@ -153,8 +157,8 @@ class ParquetTable:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        kinds = [pa.float64() if name.startswith("confidence") else pa.string() for name in COLUMNS]
-        schema = pa.schema(list(zip(COLUMNS, kinds, strict=True)))
+        kinds = [pa.float64() if name.startswith(NUMBERS) else pa.string() for name in self.columns]
+        schema = pa.schema(list(zip(self.columns, kinds, strict=True)))
         with atomic_write(self.path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
             for chunk in _chunks(self.read(), 10_000):
                 writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
@@ -169,8 +173,10 @@ class ParquetTable:
         except pa.ArrowInvalid as error:
             raise InputError(f"{self.path} is not a Parquet file: {error}") from error
         with file:
-            if tuple(file.schema_arrow.names) != COLUMNS:
-                raise InputError(f"{self.path} is not a table that classify wrote; choose another file")
+            if tuple(file.schema_arrow.names) != self.columns:
+                raise InputError(
+                    f"{self.path} is not a table that classify wrote, or has other columns; choose another file"
+                )
             for batch in file.iter_batches():
                 yield from batch.to_pylist()
 

@@ -184,17 +184,23 @@ def _held_out(source: str | Path | Run, split: str, offline: bool) -> tuple[Run 
     from calibrant.runs import Run
 
     if not isinstance(source, Run) and not Path(source).is_dir():
-        return None, _labelled(read_predictions(source), str(source))
+        return None, labelled(read_predictions(source), str(source))
     run = source if isinstance(source, Run) else Run.load(source)
-    name = run.record["data"]["name"]
-    file = run.predictions_file(name, split)
-    held_out = run.stored(name, split) if file.is_file() else run.predict(name, split, offline=offline)
+    held_out = predictions_of(run, split, offline=offline)
     if PART in held_out.columns and (held_out.columns[PART] == CHOICE).any():
         held_out = held_out.subset(held_out.columns[PART] == CHOICE)
-    return run, _labelled(held_out, f"{name} {split}")
+    return run, labelled(held_out, f"{run.record['data']['name']} {split}")
 
 
-def _labelled(held_out: Predictions, what: str) -> Predictions:
+def predictions_of(run: Run, split: str, *, offline: bool = False) -> Predictions:
+    """Read what a run has predicted on a split of the data that was tuned on, or predict it."""
+    name = run.record["data"]["name"]
+    file = run.predictions_file(name, split)
+    return run.stored(name, split) if file.is_file() else run.predict(name, split, offline=offline)
+
+
+def labelled(held_out: Predictions, what: str) -> Predictions:
+    """Choose the samples that belong to one of the classes; `InputError` if there is none, naming what they are."""
     if held_out.labels is None:
         raise InputError(f"{what}: a calibrator is fitted on labelled predictions, and these have no labels")
     inside = held_out.labels >= 0

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from calibrant.answers import TOP, AnswerTable, Row, open_table
+from calibrant.decisions import Decider, decider_of
 from calibrant.errors import InputError
 from calibrant.storage import digest
 
 if TYPE_CHECKING:
-    from calibrant.calibration import Calibrator
+    from calibrant.calibration import Calibrator, Costs
     from calibrant.runs import Run
     from calibrant.tuning.tuned_model import TunedModel
 
@@ -29,10 +30,12 @@ def classify(
     classes: str | Sequence[str] | None = None,
     add_classes: str | Sequence[str] | None = None,
     calibrator: str | None = None,
+    abstain: float | None = None,
+    costs: str | Path | Costs | None = None,
     batch_size: int = 64,
     offline: bool = False,
     progress: bool = False,
-) -> dict[str, int]:
+) -> dict[str, Any]:
     """Classify images into a table, with calibrated confidence.
 
     Images that are already in the table are not done again; a file that cannot be read gets a row with the reason.
@@ -46,15 +49,22 @@ def classify(
         add_classes: names to choose from besides.
         calibrator: a calibrator file, one of the run's by name, or ``"none"``; by default the run's, fitted on its
             validation predictions if there is none yet.
+        abstain: the share of answers that may be wrong, such as 0.05. The column ``verdict`` then says ``answer``, or
+            ``unsure`` below the confidence that keeps this promise with 95 % certainty on the validation images.
+        costs: what answers and asking a human cost, or a file of it (see `calibrant.calibration.read_costs`). The
+            column ``verdict`` then says ``answer`` or ``ask``, ``decision`` the cheapest class and ``expected_cost``
+            what it is expected to cost.
         batch_size: images at a time.
         offline: never open a socket.
         progress: show a progress bar.
 
     Returns:
-        How many images were ``classified``, ``already_there`` and ``unreadable``.
+        How many images were ``classified``, ``already_there`` and ``unreadable``; with `abstain` or `costs` also how
+        many ``unsure`` or to ``ask`` about, and under ``evidence`` what is known of these decisions.
 
     Raises:
-        InputError: if run, images, table, classes or calibrator cannot be used.
+        InputError: if run, images, table, classes, calibrator or costs cannot be used, or no confidence keeps the
+            promise of `abstain`.
     """
     from calibrant.calibrate import calibrator_digest, calibrator_of
     from calibrant.runs import Run
@@ -62,22 +72,29 @@ def classify(
     run = run if isinstance(run, Run) else Run.load(run)
     names = class_list(run.classes, classes, add_classes)
     chosen = calibrator_of(run, calibrator, names, offline=offline)
-    table = open_table(to)
-    made_by = digest(run.record["weights"], names, run.templates, calibrator_digest(chosen))[:12]
+    decider = decider_of(run, chosen, names, abstain=abstain, costs=costs, offline=offline)
+    decided = () if decider is None else decider.columns
+    table = open_table(to, decided)
+    decides = [] if decider is None else [decider.identity()]
+    made_by = digest(run.record["weights"], names, run.templates, calibrator_digest(chosen), *decides)[:12]
     done = _done_before(table, made_by, to)
     files = list(find_images(images))
     waiting = [file for file in files if str(file) not in done]
     counts = {"classified": 0, "already_there": len(files) - len(waiting), "unreadable": 0}
+    if decider is not None:
+        counts[decider.handed_on] = 0
     if waiting:
-        answerer = _Answerer(run.tuned_model(offline=offline), names, chosen, run.image_options)
+        answerer = _Answerer(run.tuned_model(offline=offline), names, chosen, decider, run.image_options)
         for batch in _batches(waiting, batch_size, progress):
             rows = answerer.rows(batch)
             table.append([{**row, "made_by": made_by} for row in rows])
             bad = sum(1 for row in rows if row.get("error"))
             counts["unreadable"] += bad
             counts["classified"] += len(rows) - bad
+            if decider is not None:
+                counts[decider.handed_on] += sum(1 for row in rows if row.get("verdict") == decider.handed_on)
     table.finish()
-    return counts
+    return counts if decider is None else {**counts, "evidence": decider.says()}
 
 
 def class_list(tuned: Sequence[str], classes: str | Sequence[str] | None, add: str | Sequence[str] | None) -> list[str]:
@@ -154,12 +171,18 @@ def find_images(places: Sequence[str | Path]) -> Iterator[Path]:
 
 
 class _Answerer:
-    """A tuned model, a class list and a calibrator: paths in, rows out."""
+    """A tuned model, a class list, a calibrator and what decides on its answers: paths in, rows out."""
 
     def __init__(
-        self, model: TunedModel, names: list[str], calibrator: Calibrator, image_options: dict[str, Any]
+        self,
+        model: TunedModel,
+        names: list[str],
+        calibrator: Calibrator,
+        decider: Decider | None,
+        image_options: dict[str, Any],
     ) -> None:
-        self.model, self.names, self.calibrator, self.image_options = model, names, calibrator, image_options
+        self.model, self.names, self.calibrator, self.decider = model, names, calibrator, decider
+        self.image_options = image_options
 
     def rows(self, files: Sequence[Path]) -> list[Row]:
         """Classify a batch; a file that cannot be read becomes a row with the reason."""
@@ -185,7 +208,7 @@ class _Answerer:
         return self.calibrator(answer(self.model, pixels, self.names, zero_shot=compared))
 
     def _row(self, file: Path, probabilities: npt.NDArray[np.float64]) -> Row:
-        row: Row = {"file": str(file)}
+        row: Row = {"file": str(file), **(self.decider.row(probabilities) if self.decider is not None else {})}
         for rank, index in enumerate(np.argsort(-probabilities, kind="stable")[:TOP], start=1):
             ending = "" if rank == 1 else f"_{rank}"
             row[f"answer{ending}"] = self.names[index]
@@ -198,7 +221,8 @@ def _done_before(table: AnswerTable, made_by: str, to: str | Path) -> set[str]:
     for row in table.read():
         if row["made_by"] != made_by:
             raise InputError(
-                f"{to} holds answers of another run, class list or calibrator; choose another file or remove it"
+                f"{to} holds answers of another run, class list, calibrator or threshold; "
+                "choose another file or remove it"
             )
         done.add(row["file"])
     return done

@@ -64,6 +64,9 @@ class RunFiles:
         # names of calibrators, and the plus signs of a chain, are parts of file names everywhere
         return self.path / "calibrators" / f"{name}{ending}"
 
+    def threshold_file(self, calibrator: str, risk: float) -> Path:
+        return self.path / "thresholds" / f"{calibrator}.{risk:g}.json"
+
     # ---- tables -----------------------------------------------------------------------------------------------
 
     def write_manifest(self, rows: Sequence[Listed]) -> None:

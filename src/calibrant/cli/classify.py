@@ -19,6 +19,12 @@ def classify(
     calibrator: Annotated[
         str | None, typer.Option(help="A calibrator file, one of the run's, or none; default: the run's.")
     ] = None,
+    abstain: Annotated[
+        float | None, typer.Option(metavar="RISK", help="Be unsure rather than wrong in more than this share: 0.05.")
+    ] = None,
+    costs: Annotated[
+        Path | None, typer.Option(help="CSV file of what answers cost: true,CLASS,...,ask; decide by it.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     offline: Offline = False,
     json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
@@ -27,6 +33,9 @@ def classify(
 
     Images that are already in the table are not done again. A file that cannot be read gets a row with the reason,
     and the exit code is 1 at the end.
+
+    With --abstain RISK a column says answer or unsure: no more than that share of the answers is wrong, with 95 %
+    certainty, as tested on validation images. With --costs it says answer or ask, whichever is expected to be cheaper.
 
     Example: `calibrant classify runs/pets new-photos --to results.csv --add-classes "fox, wolf"`
     """
@@ -40,6 +49,8 @@ def classify(
         classes=classes,
         add_classes=add_classes,
         calibrator=calibrator,
+        abstain=abstain,
+        costs=costs,
         batch_size=batch_size,
         offline=offline,
         progress=not json,
@@ -47,9 +58,12 @@ def classify(
     if json:
         show.as_json(counts)
     else:
+        if "evidence" in counts:
+            typer.echo(counts["evidence"]["says"])
+        handed_on = [f" ({counts[verdict]} {verdict})" for verdict in ("unsure", "ask") if verdict in counts]
         typer.echo(
-            f"{counts['classified']} images classified, {counts['already_there']} were already in {to}, "
-            f"{counts['unreadable']} could not be read"
+            f"{counts['classified']} images classified{''.join(handed_on)}, "
+            f"{counts['already_there']} were already in {to}, {counts['unreadable']} could not be read"
         )
     if counts["unreadable"]:
         raise typer.Exit(1)

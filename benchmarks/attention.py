@@ -7,25 +7,15 @@ from __future__ import annotations
 
 import argparse
 import copy
-import time
 from collections.abc import Callable
 
 import open_clip
 import torch
 from torch import nn
 
+from _measuring import fastest
 from calibrant.models.attention import replace_attention
 from calibrant.models.open_clip_loading import build_network
-
-
-def seconds(work: Callable[[], object], repeats: int) -> float:
-    """Processor time of the fastest repeat: other programs on the machine do not count."""
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return min(times)
 
 
 def main() -> None:
@@ -59,7 +49,7 @@ def main() -> None:
         (True, True, "frozen weights, forward and backward"),
         (False, True, "trained weights, forward and backward"),
     ):
-        a, b = (seconds(run(tower, frozen, backward), args.repeats) for tower in (theirs, ours))
+        a, b = (fastest(run(tower, frozen, backward), args.repeats) for tower in (theirs, ours))
         print(f"  {what}: torch's module {a:.2f} s, ours {b:.2f} s: {a / b:.1f} x")
 
 

@@ -5,7 +5,7 @@ open_clip's own modules, once more without gradients on the outliers in the zero
 batch. Calibrant's has the zero-shot features of the vocabulary and the views of the images from before training,
 encodes the context once for all words of a pass and leaves out the padding. Our plain CoOp step stands beside them,
 since what DOR adds is measured by it. Every step draws other outliers, the same on all sides. Run it with ``python
-benchmarks/dor_step.py``; weights are random, since speed does not depend on them.
+benchmarks/dor_step.py``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from _measuring import in_turn, machine, ratios, report
-from coop_step import FEATURE_TOLERANCE, GRADIENT_TOLERANCE, Bench, OurCoOp, UsualCoOp
+from _prompt_learning import Bench, OurStep, UsualStep, agreement, arguments, coop, gradients, nouns, said
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +37,7 @@ TEMPLATE = "a photo of a {}."
 WEIGHT = 8.0
 
 
-class UsualDOR(UsualCoOp):
+class UsualDOR(UsualStep):
     """CoOp + DOR as research code commonly writes it: outliers are prompts of full length like the classes."""
 
     def __init__(self, network: Any, ids: Tensor, context: Tensor, tokenizer: Any) -> None:
@@ -61,14 +60,10 @@ class UsualDOR(UsualCoOp):
         return frozen / frozen.norm(dim=-1, keepdim=True)
 
     def backward_with(self, pixels: Tensor, labels: Tensor, words: list[str]) -> Tensor:
-        import torch
         from torch.nn.functional import cosine_similarity, cross_entropy
 
-        frozen = self.with_outliers(words)
-        with torch.no_grad():
-            images = self.network.encode_image(pixels)
-            images = images / images.norm(dim=-1, keepdim=True)
-        classes, outliers = self.text_features().split([len(self.class_ids), len(words)])
+        frozen, images = self.with_outliers(words), self.images(pixels)
+        classes, outliers = self.encode(self.context).split([len(self.class_ids), len(words)])
         logits = self.network.logit_scale.exp() * images @ classes.t()
         loss = cross_entropy(logits, labels) + WEIGHT * (
             1 - cosine_similarity(outliers, frozen, dim=1, eps=1e-7).mean()
@@ -82,10 +77,10 @@ class UsualDOR(UsualCoOp):
         self.optimizer.step()
 
 
-class OurDOR(OurCoOp):
-    """Calibrant's step with DOR: the parts that its training loop calls, without log and progress bar."""
+class OurDOR(OurStep):
+    """Calibrant's step with DOR."""
 
-    def __init__(self, plain: OurCoOp, vocabulary: Path) -> None:
+    def __init__(self, plain: OurStep, vocabulary: Path) -> None:
         from calibrant.tuning.regularizers.outlier import DOR, DORSettings
 
         super().__init__(plain.model)
@@ -107,48 +102,28 @@ def parity(usual: UsualDOR, ours: OurDOR, pixels: Tensor, labels: Tensor) -> dic
     """Compare outliers' features and context gradients of both sides; nothing is timed unless they agree."""
     import torch
 
-    context = ours.model.parameterization.trainables()["context"]
-    words = ours.words(0)
-    outliers = usual.backward_with(pixels, labels, words)
+    parameterization, words = ours.model.parameterization, ours.words(0)
+    expected = usual.backward_with(pixels, labels, words)
     with torch.no_grad():
-        features = ours.model.parameterization.text_features(words) - outliers
-        images = ours.model.encoder.encode_image(pixels)
+        features = parameterization.text_features(words)
+        images = parameterization.encoder.encode_image(pixels)
     ours.backward(ours.drawn({"features": images, "labels": labels}, 0))
-    expected, found = usual.context.grad, context.grad
-    assert expected is not None
-    assert found is not None
-    differences = {
-        "text features": features.abs().max().item(),
-        "context gradients, relative": ((found - expected).abs().max() / expected.abs().max()).item(),
-    }
-    usual.context.grad = context.grad = None
-    for (what, difference), tolerance in zip(differences.items(), (FEATURE_TOLERANCE, GRADIENT_TOLERANCE), strict=True):
-        if not difference <= tolerance:
-            sys.exit(f"the two sides differ: {what} by {difference:.1e}, more than {tolerance:.0e}")
-    return differences
-
-
-def write_nouns(file: Path, count: int) -> None:
-    """Write some nouns: how long a step takes does not depend on how many there are to draw from."""
-    from calibrant.data.vocabulary import load_vocabulary
-
-    words = np.random.default_rng(0).choice(load_vocabulary().words, count, replace=False)
-    file.write_text("\n".join(words) + "\n", encoding="utf-8")
+    return agreement(features, expected, gradients(ours.trainables()), gradients(usual.trainables()))
 
 
 def timing(bench: Bench, folder: str) -> dict[str, Any]:
     from open_clip import get_tokenizer
 
-    nouns = Path(folder) / "nouns.txt"
-    write_nouns(nouns, bench.args.nouns)
-    plain = bench.ours(bench.network(), bench.classes)
-    ours = OurDOR(plain, nouns)
-    context = plain.model.parameterization.trainables()["context"].detach()
+    # how long a step takes does not depend on how many words there are to draw from
+    vocabulary = Path(folder) / "nouns.txt"
+    vocabulary.write_text("\n".join(nouns(bench.args.nouns)) + "\n", encoding="utf-8")
+    plain = OurStep(bench.model(bench.network(), bench.classes, coop(bench.args)))
+    ours = OurDOR(plain, vocabulary)
+    context = plain.trainables()["context"].detach()
     tokenizer = get_tokenizer(bench.args.architecture)
-    before = bench.usual(bench.network(), context, bench.classes)
-    usual = UsualDOR(before.network, before.ids, context, tokenizer)
+    usual = UsualDOR(bench.network(), bench.ids(bench.classes, len(context)), context, tokenizer)
     pixels, labels = bench.pixels(plain.model.encoder.image_size), bench.labels
-    agreement = parity(usual, ours, pixels, labels)
+    agreed = parity(usual, ours, pixels, labels)
     batches, per_view = bench.cached_views(plain.model.encoder, folder)
     steps = {way: itertools.count() for way in WHAT}
 
@@ -165,7 +140,7 @@ def timing(bench: Bench, folder: str) -> dict[str, Any]:
         bench.args.repeats,
     )
     return {
-        "agreement": agreement,
+        "agreement": agreed,
         "seconds": times,
         "ratios": ratios(times, USUAL, OURS),
         "what DOR adds": {clock: times[CACHED][clock] / times[PLAIN][clock] for clock in ("wall", "cpu")},
@@ -173,22 +148,12 @@ def timing(bench: Bench, folder: str) -> dict[str, Any]:
     }
 
 
-def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--architecture", default="ViT-B-32", help="of open_clip, with CLIP's own towers")
-    parser.add_argument("--classes", type=int, default=100)
-    parser.add_argument("--batch", type=int, default=32)
+def main() -> None:
+    parser = arguments(__doc__, batch=32)
     parser.add_argument("--tokens", type=int, default=16, help="context tokens")
-    parser.add_argument("--views", type=int, default=8, help="cached views per image")
     parser.add_argument("--nouns", type=int, default=1000, help="size of the vocabulary that outliers are drawn from")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--json", type=Path, help="write the result here")
-    return parser.parse_args(arguments)
-
-
-def main() -> None:
-    args = parsed()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["CALIBRANT_CACHE"] = folder
         measured = timing(Bench(args), folder)
@@ -203,10 +168,10 @@ def show(result: dict[str, Any], args: argparse.Namespace) -> None:
         f"CoOp + DOR step, {args.architecture} without weights, {args.classes} classes and as many outliers, batch "
         f"{args.batch}, {args.tokens} context tokens, fp32, {args.threads} threads; medians of {args.repeats}"
     )
-    print("  agreement: " + ", ".join(f"{what} {value:.1e}" for what, value in result["agreement"].items()))
+    print(f"  agreement: {said(result['agreement'])}")
     for way, times in result["seconds"].items():
-        said = WHAT[way].format(views=args.views)
-        print(f"  {said}: {times['wall']:.2f} s wall, {times['cpu']:.2f} s of processor time")
+        what = WHAT[way].format(views=args.views)
+        print(f"  {what}: {times['wall']:.2f} s wall, {times['cpu']:.2f} s of processor time")
     for pair, ratio in result["ratios"].items():
         print(f"  {pair}: {ratio['wall']:.1f} x wall, {ratio['cpu']:.1f} x processor time")
     added = result["what DOR adds"]

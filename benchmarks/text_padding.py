@@ -6,31 +6,12 @@ Run it with ``python benchmarks/text_padding.py``; weights are random, since spe
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 
-import open_clip
 import torch
 
-from calibrant.models.open_clip import OpenClipEncoder
-from calibrant.models.open_clip_loading import build_network
-from calibrant.models.preprocessing import Preprocessing
-
-
-def encoder(architecture: str) -> OpenClipEncoder:
-    config = open_clip.get_model_config(architecture)
-    tokenizer = open_clip.get_tokenizer(architecture)
-    return OpenClipEncoder(build_network(config), tokenizer, Preprocessing(), architecture, {"architecture": config})
-
-
-def seconds(work: Callable[[], object], repeats: int) -> float:
-    """Processor time of the fastest repeat: other programs on the machine do not count."""
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return min(times)
+from _measuring import fastest
+from _prompt_learning import make_encoder, make_network
 
 
 def main() -> None:
@@ -40,7 +21,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model = encoder(args.architecture)
+    model = make_encoder(make_network(args.architecture), args.architecture)
     ids = model.tokenize([f"a photo of a thing number {i}." for i in range(args.classes)])
     full = torch.nn.functional.pad(ids, (0, model.context_length - ids.shape[1]))
 
@@ -64,7 +45,7 @@ def main() -> None:
         f"{ids.shape[1]} tokens, largest difference {difference:.1e}"
     )
     for what, work in (("forward", forward), ("forward and backward", step)):
-        padded, cut = seconds(work(full), args.repeats), seconds(work(ids), args.repeats)
+        padded, cut = fastest(work(full), args.repeats), fastest(work(ids), args.repeats)
         print(f"  {what}: {padded:.2f} s against {cut:.2f} s: {padded / cut:.1f} x")
 
 

@@ -85,7 +85,8 @@ class ModelStockSettings(Settings):
 class ModelStock(Averaging):
     """Averages the tuned model with those of other runs, once, at the end; the start is the zero-shot model.
 
-    The paper also merges every epoch while the models train together; that is not built.
+    The paper also merges every epoch, and all models go on from the merged weights. That takes several models and
+    optimizers at once; a run has one of each, and sees those of other runs only when these are over.
     """
 
     Settings: ClassVar[type[Settings]] = ModelStockSettings

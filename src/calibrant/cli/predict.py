@@ -7,21 +7,17 @@ from typing import Annotated
 
 import typer
 
-from calibrant.cli.reading import Background, Names, Offline, OnBadImage, PixelLimit, Scenes, Template, Window
+from calibrant.cli.reading import DataOptions, Offline, reads_images
 
 
+@reads_images
 def predict(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     data: Annotated[str, typer.Argument(help="Such as emoji/sketch or folder:PATH.")],
+    *,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     to: Annotated[Path | None, typer.Option(help="Also write the predictions to this .safetensors file.")] = None,
-    names: Names = None,
-    template: Template = None,
-    on_bad_image: OnBadImage = None,
-    window: Window = None,
-    background: Background = None,
-    pixel_limit: PixelLimit = None,
-    scenes: Scenes = None,
+    data_options: DataOptions,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     offline: Offline = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -34,22 +30,13 @@ def predict(
     Example: `calibrant predict runs/pets folder:more-pets`
     """
     from calibrant.cli import show
-    from calibrant.image_options import data_options
     from calibrant.runs import Run
 
     opened = Run.load(run)
     stored = opened.predict(
         data,
         split,
-        data_options=data_options(
-            names=names,
-            template=template,
-            on_bad_image=on_bad_image,
-            window=window,
-            background=background,
-            pixel_limit=pixel_limit,
-            scenes=scenes,
-        ),
+        data_options=data_options,
         batch_size=batch_size,
         offline=offline,
         progress=not json,

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from calibrant.cli.reading import Background, Names, Offline, OnBadImage, PixelLimit, Scenes, Template, Window
+from calibrant.cli.reading import DataOptions, Offline, reads_images
 
 
+@reads_images
 def tune(
     model: Annotated[str, typer.Argument(help="Such as tiny, ViT-B-32/laion2b_s34b_b79k, or a checkpoint path.")],
     data: Annotated[str, typer.Argument(help="Such as folder:PATH, csv:FILE, emoji or emoji/base.")],
+    *,
     method: Annotated[str, typer.Option(help="See `calibrant list methods`; or a recipe file.")] = "coop",
     shots: Annotated[int | None, typer.Option(min=1, help="Images per class to tune on; default: all.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of shots and splits and of training.")] = 1,
@@ -26,13 +28,7 @@ def tune(
         str | None,
         typer.Option(help="Settings for a kind of model: published or tiny; default: by the model."),
     ] = None,
-    names: Names = None,
-    template: Template = None,
-    on_bad_image: OnBadImage = None,
-    window: Window = None,
-    background: Background = None,
-    pixel_limit: PixelLimit = None,
-    scenes: Scenes = None,
+    data_options: DataOptions,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights file of a bare architecture.")] = None,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 100,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a half-written run.")] = False,
@@ -49,7 +45,6 @@ def tune(
     from calibrant import tune as run_tuning
     from calibrant.cli import show
     from calibrant.evaluate import SHOWN, tables
-    from calibrant.image_options import data_options
     from calibrant.reporting import measures_table
     from calibrant.tune import profile_for, read_settings
 
@@ -64,15 +59,7 @@ def tune(
         output=output,
         profile=profile,
         overrides=read_settings(settings or []),
-        data_options=data_options(
-            names=names,
-            template=template,
-            on_bad_image=on_bad_image,
-            window=window,
-            background=background,
-            pixel_limit=pixel_limit,
-            scenes=scenes,
-        ),
+        data_options=data_options,
         checkpoint=checkpoint,
         save_every=save_every,
         resume=resume,

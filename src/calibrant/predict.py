@@ -122,7 +122,8 @@ def predict_for_run(
     }
     if file.is_file() and chosen.fingerprint:
         stored = Predictions.load(file)
-        if all(stored.about.get(key) == value for key, value in made_of.items()):
+        # those of an earlier version lack the image features
+        if stored.image_features is not None and all(stored.about.get(key) == made_of[key] for key in made_of):
             return stored
     model = run.tuned_model(offline=options.get("offline", False))
     about = {**made_of, "run": run.name, "method": run.method, "model": run.record["model"]["name"]}

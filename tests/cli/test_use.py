@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -51,6 +52,15 @@ def test_predictions_say_what_the_model_says(run: Path, pictures: Path) -> None:
     assert stored.text_features.shape == stored.zero_shot_base_text_features.shape == (3, 32)
     assert stored.tuned_text is True
     assert not np.allclose(stored.logits, stored.zero_shot_logits)
+
+
+def test_predictions_without_image_features_are_made_anew(calibrant: Any, run: Path, pictures: Path) -> None:
+    """An earlier version did not keep them, and calibrators that look at proximity read them."""
+    file = Run.load(run).predictions_file(f"folder:{pictures}", "test")
+    whole = Predictions.load(file)
+    dataclasses.replace(whole, image_features=None).save(file)
+    assert calibrant("predict", run, f"folder:{pictures}").exit_code == 0
+    np.testing.assert_allclose(Predictions.load(file).image_features, whole.image_features, atol=1e-6)
 
 
 def test_stored_predictions_are_used_until_something_changes(calibrant: Any, run: Path, pictures: Path) -> None:

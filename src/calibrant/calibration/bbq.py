@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from calibrant.arrays import Array, Float64
+from calibrant.arrays import Array, Float64, Int64
 from calibrant.calibration.calibrator import ProbabilityCalibrator, given_labels
 from calibrant.calibration.one_versus_rest import check_map, normalised
 from calibrant.errors import InputError
@@ -61,7 +61,10 @@ class BBQ(ProbabilityCalibrator):
 
     def _fit(self, predictions: Predictions, shifted: Sequence[Predictions]) -> None:
         labels, probabilities = given_labels(predictions, self.name), predictions.probabilities()
-        self.maps_ = [_mean_histogram(of_class, labels == index) for index, of_class in enumerate(probabilities.T)]
+        last, starts = _layout(len(labels))
+        self.maps_ = [
+            _mean_histogram(of_class, labels == index, last, starts) for index, of_class in enumerate(probabilities.T)
+        ]
 
     def _probabilities(self, predictions: Predictions) -> Float64:
         before = predictions.probabilities()
@@ -78,38 +81,42 @@ class BBQ(ProbabilityCalibrator):
             check_map("maps_", points)
 
 
-def _mean_histogram(probability: Float64, right: Array) -> Float64:
+def _layout(samples: int) -> tuple[Int64, Int64]:
+    """Lay all histograms behind one another: the rank of the last sample of each bin, and where each one starts."""
+    root = np.cbrt(samples)
+    numbers = np.arange(max(1, int(root / RANGE)), min(samples, int(np.ceil(RANGE * root))) + 1)
+    last = [(samples * np.arange(1, bins + 1) + bins - 1) // bins - 1 for bins in numbers]
+    return np.concatenate(last), np.cumsum(numbers) - numbers
+
+
+def _mean_histogram(probability: Float64, right: Array, last: Int64, starts: Int64) -> Float64:
     """Average the histograms of one class: upper edges and values, float64 [2, K]."""
     order = np.argsort(probability)
-    ascending = probability[order]
-    right_below = np.concatenate([[0.0], np.cumsum(right[order])])
-    root = np.cbrt(len(probability))
-    numbers = range(max(1, int(root / RANGE)), min(len(probability), int(np.ceil(RANGE * root))) + 1)
-    histograms = [_histogram(ascending, right_below, bins) for bins in numbers]
-    scores = np.array([score for *_, score in histograms])
+    edges, shares, scores = _histograms(probability[order], right[order], last, starts)
     weights = np.exp(scores - scores.max())
     used = np.flatnonzero(weights > NEGLIGIBLE)
-    edges = np.unique(np.concatenate([histograms[i][0] for i in used]))
-    mean = np.zeros(len(edges))
-    for i in used:
-        own_edges, shares, _ = histograms[i]
-        mean += weights[i] / weights[used].sum() * shares[np.searchsorted(own_edges, edges)]
-    return np.stack([edges, mean])
+    parts = [slice(starts[i], starts[i + 1] if i + 1 < len(starts) else None) for i in used]
+    pieces = np.unique(np.concatenate([edges[part] for part in parts]))
+    mean = np.zeros(len(pieces))
+    for part, weight in zip(parts, weights[used] / weights[used].sum(), strict=True):
+        # of several bins with one edge only the first has samples
+        mean += weight * shares[part][np.searchsorted(edges[part], pieces)]
+    return np.stack([pieces, mean])
 
 
-def _histogram(ascending: Float64, right_below: Float64, bins: int) -> tuple[Float64, Float64, float]:
-    """Give upper edges and shares of the bins, float64 [B], and the log of the marginal likelihood."""
+def _histograms(ascending: Float64, right: Array, last: Int64, starts: Int64) -> tuple[Float64, Float64, Float64]:
+    """Give upper edges and shares of all bins, and the log of the marginal likelihood of each histogram."""
     from scipy.special import gammaln
 
-    samples = len(ascending)
-    last = (samples * np.arange(1, bins) + bins - 1) // bins - 1
-    edges = np.append(np.unique(ascending[last][ascending[last] < ascending[-1]]), 1.0)
-    ends = np.searchsorted(ascending, edges, side="right")
-    n = np.diff(ends, prepend=0)
-    m = np.diff(right_below[ends], prepend=0.0)
-    middle = (np.append(0.0, edges[:-1]) + edges) / 2
+    # a bin ends behind all samples that are equal to its last; bins that this leaves empty count for nothing
+    ends = np.searchsorted(ascending, ascending, side="right")[last]
+    edges = np.where(ends == len(ascending), 1.0, ascending[last])
+    right_below = np.concatenate([[0.0], np.cumsum(right)])
+    begins, lows = np.roll(ends, 1), np.roll(edges, 1)
+    begins[starts], lows[starts] = 0, 0.0
+    n, m = ends - begins, right_below[ends] - right_below[begins]
     # far from 0 and 1 by enough that the Gamma function is finite
-    a = STRENGTH * np.clip(middle, 1e-300, 1 - 1e-16)
+    a = STRENGTH * np.clip((lows + edges) / 2, 1e-300, 1 - 1e-16)
     b = STRENGTH - a
     of_bins = gammaln(STRENGTH) - gammaln(n + STRENGTH) + gammaln(m + a) - gammaln(a) + gammaln(n - m + b) - gammaln(b)
-    return edges, (m + a) / (n + STRENGTH), float(of_bins.sum())
+    return edges, (m + a) / (n + STRENGTH), np.add.reduceat(of_bins, starts)

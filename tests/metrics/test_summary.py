@@ -13,13 +13,26 @@ PROBS, LABELS = RNG.dirichlet(np.ones(4), 400), RNG.integers(4, size=400)
 
 
 def test_every_value_is_that_of_its_function():
+    split = metrics.confidence_split(PROBS, LABELS, bins=10)
     assert metrics.summary(PROBS, LABELS, bins=10) == pytest.approx(
         {
             "accuracy": metrics.accuracy(PROBS, LABELS),
+            "balanced_accuracy": metrics.balanced_accuracy(PROBS, LABELS),
+            "macro_f1": metrics.macro_f1(PROBS, LABELS),
             "ece": metrics.calibration_error(PROBS, LABELS, bins=10),
             "ece_debiased": metrics.calibration_error(PROBS, LABELS, bins=10, debias=True),
+            "ace": metrics.calibration_error(PROBS, LABELS, bins=10, binning="mass"),
+            "mce": metrics.calibration_error(PROBS, LABELS, bins=10, norm="max"),
+            "classwise_ece": metrics.classwise_calibration_error(PROBS, LABELS, bins=10),
+            "overconfidence": split.over,
+            "underconfidence": split.under,
+            "signed_gap": metrics.signed_gap(PROBS, LABELS),
             "nll": metrics.nll(PROBS, LABELS),
             "brier": metrics.brier(PROBS, LABELS),
+            "auroc": metrics.confidence_auroc(PROBS, LABELS),
+            "fpr95": metrics.fpr_at_95(PROBS, LABELS),
+            "aurc": metrics.aurc(PROBS, LABELS),
+            "e_aurc": metrics.e_aurc(PROBS, LABELS),
             "mean_confidence": metrics.mean_confidence(PROBS),
             "ece_noise_floor": metrics.noise_floor(PROBS, bins=10),
         }

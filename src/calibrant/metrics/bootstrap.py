@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from calibrant.arrays import Array, Float64, Int64, as_array
 from calibrant.errors import InputError
 from calibrant.metrics.binning import Bins, assign
+from calibrant.metrics.ranking import Ranking, Tally
 from calibrant.metrics.scores import Scores
 
 DRAWS_AT_ONCE = 1_000_000  # of units; all draws of a large set would not fit in memory
@@ -70,13 +72,13 @@ def unit_index(units: Any, samples: int) -> tuple[Int64, int]:
 
 
 def redraw(table: Float64, unit: Int64, resamples: int, seed: int) -> Float64:
-    """Redraw the units with replacement and sum what belongs to them: the only bootstrap there is.
+    """Redraw the units with replacement and sum what belongs to them.
 
     Args:
         table: float64 [N, k], what is summed.
         unit: int64 [N], the unit of each sample.
         resamples: R.
-        seed: of the draws, which depend on it and on the number of units only.
+        seed: of the draws, see `draws`.
 
     Returns:
         float64 [R, k], the sums over R redrawn sets; every sample counts as often as its unit was drawn.
@@ -86,18 +88,69 @@ def redraw(table: Float64, unit: Int64, resamples: int, seed: int) -> Float64:
         array([[6.],
                [6.]])
     """
-    generator = np.random.default_rng(seed)
     many = int(unit.max()) + 1
-    of_unit = table if many == len(table) else _summed(table, unit, many)
-    sums = np.empty((resamples, table.shape[1]))
-    rows = max(1, DRAWS_AT_ONCE // many)
+    of_unit = table if many == len(table) and (unit == np.arange(many)).all() else _summed(table, unit, many)
+    with np.errstate(invalid="ignore"):  # an infinite likelihood that is drawn 0 times
+        return np.concatenate([times @ of_unit for times in draws(many, resamples, seed)])
+
+
+def redraw_order(
+    ranking: Ranking,
+    unit: Int64,
+    resamples: int,
+    seed: int,
+    measure: Callable[[Tally], Mapping[str, Float64]],
+) -> dict[str, Float64]:
+    """Redraw the units with replacement and measure the order of the samples each time.
+
+    Args:
+        ranking: of the N samples.
+        unit: int64 [N], the unit of each sample.
+        resamples: R.
+        seed: of the draws; with the same one they are those of `redraw`.
+        measure: turns the counts of R redrawn sets, [R, G], into named values [R].
+
+    Returns:
+        Name to values [R].
+
+    Example:
+        >>> from calibrant.metrics.ranking import area_under_roc, rank
+        >>> ranking = rank(np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, False, False]))
+        >>> redraw_order(ranking, np.array([0, 1, 0, 1]), 2, 0, lambda tally: {"auroc": area_under_roc(tally)})
+        {'auroc': array([1., 1.])}
+    """
+    of_units = replace(ranking, order=unit[ranking.order])
+    rows = max(1, DRAWS_AT_ONCE // len(unit))  # samples may be many more than units
+    found = [
+        measure(of_units.tally(times[start : start + rows]))
+        for times in draws(int(unit.max()) + 1, resamples, seed)
+        for start in range(0, len(times), rows)
+    ]
+    return {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+
+
+def draws(units: int, resamples: int, seed: int) -> Iterator[Float64]:
+    """Redraw units with replacement: the only bootstrap there is, in blocks that fit in memory.
+
+    Args:
+        units: how many there are.
+        resamples: R.
+        seed: of the draws, which depend on it and on the number of units only.
+
+    Yields:
+        float64 [r, units], how often each was drawn in r redrawn sets, R of them altogether.
+
+    Example:
+        >>> [block.sum(axis=1) for block in draws(3, 2, seed=0)]
+        [array([3., 3.])]
+    """
+    generator = np.random.default_rng(seed)
+    rows = max(1, DRAWS_AT_ONCE // units)
     for start in range(0, resamples, rows):
-        drawn = generator.integers(0, many, (min(rows, resamples - start), many))
-        drawn += many * np.arange(len(drawn))[:, None]
-        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(len(drawn), many)
-        with np.errstate(invalid="ignore"):  # an infinite likelihood that is drawn 0 times
-            sums[start : start + rows] = times.astype(np.float64) @ of_unit
-    return sums
+        drawn = generator.integers(0, units, (min(rows, resamples - start), units))
+        drawn += units * np.arange(len(drawn))[:, None]
+        times = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(len(drawn), units)
+        yield times.astype(np.float64)
 
 
 def _summed(table: Float64, unit: Int64, many: int) -> Float64:

@@ -8,7 +8,7 @@ import numpy as np
 
 from calibrant.arrays import Float64, Int64, as_floats
 from calibrant.errors import InputError
-from calibrant.metrics.binning import assign, bin_edges
+from calibrant.metrics.binning import Binning, assign, bin_edges
 from calibrant.metrics.bootstrap import bin_table, bins_of, percentiles, redraw, unit_index
 from calibrant.metrics.calibration import plain_l1
 from calibrant.metrics.estimate import Estimate
@@ -61,6 +61,7 @@ def ece_difference(
     after: Scores,
     *,
     bins: int = 15,
+    binning: Binning = "width",
     units: Any = None,
     level: float = 0.95,
     resamples: int = 1000,
@@ -71,7 +72,8 @@ def ece_difference(
     Args:
         before: of N samples.
         after: of the same samples.
-        bins: bins of equal width.
+        bins: how many bins.
+        binning: ``"width"`` or ``"mass"``; the edges stay as they are in the whole set.
         units: one value [N] per sample, equal for samples that depend on each other; None if all are independent.
         level: confidence.
         resamples: redrawn sets.
@@ -87,7 +89,7 @@ def ece_difference(
     if len(before) != len(after):
         raise InputError(f"a paired difference needs the same samples, not {len(before)} and {len(after)}")
     unit, many = unit_index(units, len(before))
-    table = np.hstack([_table(scores, bins) for scores in (before, after)])
+    table = np.hstack([_table(scores, bins, binning) for scores in (before, after)])
     width = table.shape[1] // 2
 
     def change(sums: Float64) -> Float64:
@@ -101,8 +103,8 @@ def ece_difference(
     return _estimate(value, replicates - replicates.mean() + value, level)
 
 
-def _table(scores: Scores, bins: int) -> Float64:
-    index: Int64 = assign(scores.confidence, bin_edges(scores.confidence, bins))
+def _table(scores: Scores, bins: int, binning: str) -> Float64:
+    index: Int64 = assign(scores.confidence, bin_edges(scores.confidence, bins, binning))
     return bin_table(index, bins, scores.confidence, scores.correct)
 
 

@@ -221,6 +221,7 @@ BARE = {"logits": np.eye(2), "zero_shot_logits": np.eye(2)}
         ({"kappa": 1.0}, BARE, "kappa belongs to variant 'prob' of calibrator 'cac', not 'l1_mean'"),
         ({"lambda1": 0.9}, BARE, "lambda1 belongs to variant 'advanced'"),
         ({"k": 0}, BARE, "k of calibrator 'cac' must be a positive number, not 0"),
+        ({"k": None}, BARE, "k of calibrator 'cac' must be a positive number, not None"),
         ({"k": "15"}, BARE, "must be a positive number, not '15'"),
         ({"alpha": -1.0}, BARE, "alpha of calibrator 'cac' must be a positive number"),
         ({"alpha": math.nan}, BARE, "must be a positive number, not nan"),

@@ -199,7 +199,7 @@ class ContrastAware(LogitCalibrator):
                 if variant != self.variant and value is not None:
                     raise InputError(f"{name} belongs to variant '{variant}' of calibrator 'cac', not '{self.variant}'")
         for name, value in self.get_params().items():
-            if name == "variant" or value is None:
+            if name == "variant" or (value is None and name not in ("k", "alpha")):
                 continue
             if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < np.inf:
                 raise InputError(f"{name} of calibrator 'cac' must be a positive number, not {value!r}")

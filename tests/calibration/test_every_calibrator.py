@@ -8,7 +8,8 @@ import pytest
 from sklearn.base import clone
 
 from calibrant import Predictions
-from calibrant.calibration import CALIBRATORS, TemperatureScaling, calibrator, load
+from calibrant.arrays import softmax
+from calibrant.calibration import CALIBRATORS, LogitCalibrator, TemperatureScaling, calibrator, load
 from calibrant.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore:cac, a reconstruction:calibrant.errors.CalibrantWarning")
@@ -22,7 +23,7 @@ def everything(samples, classes):
     """Predictions with all that a calibrator may read; the first two classes are the tuned ones."""
     text, zero_shot_text, labels = *RNG.normal(size=(2, classes, 4)), RNG.integers(classes, size=samples)
     return Predictions(
-        logits=2 * RNG.normal(size=(samples, classes)),
+        logits=2 * RNG.normal(size=(samples, classes)) + 2 * np.eye(classes)[labels],
         labels=labels,
         zero_shot_logits=RNG.normal(size=(samples, classes)) + np.eye(classes)[labels],
         text_features=text,
@@ -72,6 +73,58 @@ def test_keeps_the_answers_if_it_says_so(member):
     assert same.all() or not member.keeps_argmax
 
 
+def test_keeps_the_order_of_the_samples_if_it_says_so(member):
+    before = PREDICTIONS.probabilities().max(axis=1)
+    after = member.fit(PREDICTIONS)(PREDICTIONS).max(axis=1)
+    sorted_after = after[np.argsort(before, kind="stable")]
+    assert not member.keeps_sample_order or (np.diff(sorted_after) >= -1e-12).all()
+
+
+@pytest.mark.parametrize("rows", [[0], [0, 1]])
+def test_calibrates_one_sample_as_it_does_many(member, rows):
+    together = member.fit(PREDICTIONS)(PREDICTIONS)
+    assert member(PREDICTIONS.subset(rows)) == pytest.approx(together[rows], abs=1e-12)
+
+
+def test_remembers_the_class_list(member):
+    named = replace(PREDICTIONS, classes=["cat", "dog", "fox"])
+    member.fit(named)
+    assert member.classes_ == ["cat", "dog", "fox"]
+    assert member(named) == pytest.approx(member(PREDICTIONS), abs=1e-12)  # whose classes are only numbered
+    if not member.transfers:
+        with pytest.raises(InputError, match="3 others"):
+            member(replace(PREDICTIONS, classes=["dog", "cat", "fox"]))
+
+
+def test_refuses_use_before_fit(member):
+    if member.name == "none":
+        assert member(PREDICTIONS).shape == (200, 3)
+    else:
+        with pytest.raises(InputError, match="not fitted"):
+            member(PREDICTIONS)
+
+
+def test_leaves_its_input_alone(member):
+    before = PREDICTIONS.logits.copy()
+    member.fit(PREDICTIONS)(PREDICTIONS)
+    assert (PREDICTIONS.logits == before).all()
+
+
+def test_refuses_samples_of_none_of_the_classes(member):
+    if member.needs_labels:
+        with pytest.raises(InputError, match=r"1 belong to none, first row 0|of none of the classes"):
+            member.fit(replace(PREDICTIONS, labels=np.append(-1, PREDICTIONS.labels[1:])))
+
+
+def test_logit_calibrators_transform(member):
+    if isinstance(member, LogitCalibrator):
+        transformed = member.fit(PREDICTIONS).transform(PREDICTIONS)
+        assert softmax(transformed.logits) == pytest.approx(member(PREDICTIONS), abs=1e-12)
+        assert (transformed.labels == PREDICTIONS.labels).all()
+    else:
+        assert not hasattr(member, "transform")
+
+
 def test_can_be_used_on_other_classes_if_it_says_so(member):
     others = everything(4, 7)
     member.fit(PREDICTIONS)
@@ -100,8 +153,9 @@ def test_can_be_cloned_and_set(member):
         member.set_params(temprature=2)
 
 
-def test_the_file_gives_the_same_calibrator(member, tmp_path):
-    file = tmp_path / "with space ü.json"
+@pytest.mark.parametrize("ending", [".json", ".safetensors"])
+def test_the_file_gives_the_same_calibrator(member, tmp_path, ending):
+    file = tmp_path / f"with space ü{ending}"
     expected = member.fit(PREDICTIONS)(PREDICTIONS)
     member.save(file)
     assert (load(file)(PREDICTIONS) == expected).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from calibrant.calibration.bbq import BBQ
+from calibrant.calibration.best_of import BestOf
 from calibrant.calibration.beta import BetaCalibration
 from calibrant.calibration.bin_mean_shift import BinMeanShift
 from calibrant.calibration.calibrator import Calibrator, LogitCalibrator, ProbabilityCalibrator
@@ -15,15 +16,22 @@ from calibrant.calibration.costs_file import read_costs
 from calibrant.calibration.cross_fitting import cross_fitted
 from calibrant.calibration.density_ratio import DensityRatio
 from calibrant.calibration.diagnostics import cac_sensitivity, contrasts, dac_sensitivity, weight_correlations
+from calibrant.calibration.dirichlet import Dirichlet
 from calibrant.calibration.distance_aware import DistanceAware
+from calibrant.calibration.ece_temperature import ECETemperature
+from calibrant.calibration.ensemble_temperature import EnsembleTemperature
 from calibrant.calibration.histogram import HistogramBinning
 from calibrant.calibration.isotonic import IsotonicRegression
+from calibrant.calibration.matrix import MatrixScaling
 from calibrant.calibration.multi_isotonic import MultiIsotonic
+from calibrant.calibration.parametrized_temperature import ParametrizedTemperature
 from calibrant.calibration.registry import CALIBRATORS, calibrator, load
 from calibrant.calibration.selective import AnswerRule, answer_rule, answers_needed, candidate_thresholds
+from calibrant.calibration.shift_robust import ShiftRobustTemperature
 from calibrant.calibration.spline import SplineCalibration
 from calibrant.calibration.temperature import TemperatureScaling
 from calibrant.calibration.uncalibrated import Uncalibrated
+from calibrant.calibration.vector import VectorScaling
 from calibrant.calibration.zero_shot_normalization import ZeroShotNormalization
 from calibrant.calibration.zero_shot_temperature import ZeroShotTemperature
 
@@ -32,6 +40,7 @@ __all__ = [
     "CALIBRATORS",
     "AdaptiveSets",
     "AnswerRule",
+    "BestOf",
     "BetaCalibration",
     "BinMeanShift",
     "Calibrator",
@@ -42,17 +51,24 @@ __all__ = [
     "CostSummary",
     "Costs",
     "DensityRatio",
+    "Dirichlet",
     "DistanceAware",
+    "ECETemperature",
+    "EnsembleTemperature",
     "HistogramBinning",
     "IsotonicRegression",
     "LogitCalibrator",
+    "MatrixScaling",
     "MultiIsotonic",
+    "ParametrizedTemperature",
     "ProbabilityCalibrator",
     "RegularizedSets",
+    "ShiftRobustTemperature",
     "SplineCalibration",
     "TemperatureScaling",
     "ThresholdSets",
     "Uncalibrated",
+    "VectorScaling",
     "ZeroShotNormalization",
     "ZeroShotTemperature",
     "answer_rule",

@@ -8,19 +8,27 @@ from typing import Any
 
 from calibrant.calibration import calibrator_file
 from calibrant.calibration.bbq import BBQ
+from calibrant.calibration.best_of import BestOf
 from calibrant.calibration.beta import BetaCalibration
 from calibrant.calibration.bin_mean_shift import BinMeanShift
 from calibrant.calibration.calibrator import Calibrator
 from calibrant.calibration.chain import Chain, check_order
 from calibrant.calibration.contrast_aware import ContrastAware
 from calibrant.calibration.density_ratio import DensityRatio
+from calibrant.calibration.dirichlet import Dirichlet
 from calibrant.calibration.distance_aware import DistanceAware
+from calibrant.calibration.ece_temperature import ECETemperature
+from calibrant.calibration.ensemble_temperature import EnsembleTemperature
 from calibrant.calibration.histogram import HistogramBinning
 from calibrant.calibration.isotonic import IsotonicRegression
+from calibrant.calibration.matrix import MatrixScaling
 from calibrant.calibration.multi_isotonic import MultiIsotonic
+from calibrant.calibration.parametrized_temperature import ParametrizedTemperature
+from calibrant.calibration.shift_robust import ShiftRobustTemperature
 from calibrant.calibration.spline import SplineCalibration
 from calibrant.calibration.temperature import TemperatureScaling
 from calibrant.calibration.uncalibrated import Uncalibrated
+from calibrant.calibration.vector import VectorScaling
 from calibrant.calibration.zero_shot_normalization import ZeroShotNormalization
 from calibrant.calibration.zero_shot_temperature import ZeroShotTemperature
 from calibrant.errors import InputError, unknown
@@ -30,6 +38,13 @@ CALIBRATORS: dict[str, type[Calibrator]] = {
     for member in (
         Uncalibrated,
         TemperatureScaling,
+        ECETemperature,
+        ShiftRobustTemperature,
+        EnsembleTemperature,
+        ParametrizedTemperature,
+        VectorScaling,
+        MatrixScaling,
+        Dirichlet,
         DistanceAware,
         ContrastAware,
         ZeroShotTemperature,
@@ -42,6 +57,7 @@ CALIBRATORS: dict[str, type[Calibrator]] = {
         BBQ,
         BinMeanShift,
         DensityRatio,
+        BestOf,
     )
 }
 

@@ -1,6 +1,8 @@
 """Calibration error against loops from the definition, other libraries, and what holds for any input."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from calibrant.arrays import softmax
 from calibrant.errors import InputError
-from calibrant.metrics import calibration_error, noise_floor
+from calibrant.metrics import calibration_error, calibration_error_from_logits, noise_floor
+from calibrant.metrics.binning import adaptive_edges, bin_edges
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "calibration-errors.json").read_text(encoding="utf-8"))
+
+
+def stored(name):
+    weights = np.array(GOLDEN[name]["weights"])
+    return weights / weights.sum(axis=1, keepdims=True), np.array(GOLDEN[name]["labels"]), GOLDEN[name]["errors"]
 
 
 def two_class(confidence):
@@ -76,6 +87,45 @@ def test_equals_a_loop_from_the_definition(name, bins, norm):
 
 
 @pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_logits_give_the_error_of_their_softmax(name, dtype):
+    probs, labels = SETS[name]
+    if name == "on the edges":
+        probs = 0.9 * probs + 0.05  # a rounded exponential may lie on either side of an edge
+    with np.errstate(divide="ignore"):
+        logits = np.maximum(np.log(probs), -1e4).astype(dtype)
+    for norm in ("l1", "l2", "max"):
+        found = calibration_error_from_logits(logits, labels, norm=norm)
+        assert found == pytest.approx(loop_error(softmax(logits), labels, 15, norm), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_adaptive_bins_are_the_last_of_equal_mass_with_rising_accuracy(name):
+    probs, labels = SETS[name]
+    confidence, correct = probs.max(axis=1), probs.argmax(axis=1) == labels
+    for most in (1, 2, 15, 100):
+        bins = 1
+        while bins < most:
+            inner = bin_edges(confidence, bins + 1, "mass")[1:-1]
+            place = np.array([sum(c > edge for edge in inner) for c in confidence])
+            accuracy = [correct[place == b].mean() for b in sorted(set(place))]
+            if accuracy != sorted(accuracy):
+                break
+            bins += 1
+        expected = calibration_error(probs, labels, bins, "mass")
+        assert calibration_error(probs, labels, most, "adaptive") == pytest.approx(expected, abs=1e-12)
+
+
+def test_adaptive_bins_are_as_many_as_the_data_bear():
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.5, 1, 20_000)
+    correct = rng.random(20_000) < confidence
+    assert 5 < len(adaptive_edges(confidence, correct, 10**6)) - 1 < 200
+    falling = rng.random(20_000) < 1.5 - confidence
+    assert len(adaptive_edges(confidence, falling, 10**6)) - 1 == 1
+
+
+@pytest.mark.parametrize("name", SETS)
 def test_debiased_l2_equals_a_loop_from_the_definition(name):
     probs, labels = SETS[name]
     found = calibration_error(probs, labels, norm="l2", debias=True)
@@ -131,6 +181,54 @@ def test_agrees_with_torchmetrics_away_from_edges():
         assert calibration_error(probs, labels, norm=norm) == pytest.approx(float(theirs), abs=1e-6)
 
 
+def test_agrees_with_netcal_away_from_edges():
+    probs, labels, errors = stored("plain")
+    assert calibration_error(probs, labels) == pytest.approx(errors["netcal ECE"], abs=1e-8)
+    assert calibration_error(probs, labels, norm="max") == pytest.approx(errors["netcal MCE"], abs=1e-8)
+    assert calibration_error(probs, labels, binning="mass") == pytest.approx(errors["netcal ECE equal mass"], abs=1e-8)
+
+
+def test_differs_from_netcal_on_edges_which_it_closes_on_the_left():
+    probs, labels, errors = stored("saturated")
+    confidence, correct = probs.max(axis=1), probs.argmax(axis=1) == labels
+    place = np.minimum(np.searchsorted(np.arange(16) / 15, confidence, side="right") - 1, 14)
+    gaps = [abs((correct[place == b] - confidence[place == b]).sum()) / len(labels) for b in range(15)]
+    assert errors["netcal ECE"] == pytest.approx(sum(gaps), abs=1e-8)
+    assert calibration_error(probs, labels) == pytest.approx(loop_error(probs, labels, 15, "l1"), abs=1e-12)
+    assert abs(calibration_error(probs, labels) - errors["netcal ECE"]) > 0.005
+
+
+def test_agrees_with_torch_uncertainty_on_equal_mass_without_ties():
+    probs, labels, errors = stored("plain")
+    found = calibration_error(probs, labels, binning="mass")
+    assert found == pytest.approx(errors["torch-uncertainty adaptive"], abs=1e-6)
+
+
+def test_differs_from_torch_uncertainty_which_parts_ties_as_they_come():
+    probs, labels, errors = stored("saturated")
+    theirs = errors["torch-uncertainty adaptive"]
+    gap, ours = probs.max(axis=1) - (probs.argmax(axis=1) == labels), calibration_error(probs, labels, binning="mass")
+    in_other_orders = []
+    for seed in range(200):
+        tie_break = np.random.default_rng(seed).random(len(gap))
+        parts = np.array_split(gap[np.lexsort((tie_break, probs.max(axis=1)))], 15)
+        in_other_orders.append(sum(abs(part.sum()) for part in parts) / len(gap))
+    assert np.ptp(in_other_orders) > 0.01
+    assert min(in_other_orders) < theirs < max(in_other_orders)
+    order = np.random.default_rng(0).permutation(len(gap))
+    assert ours == pytest.approx(calibration_error(probs[order], labels[order], binning="mass"), abs=1e-12)
+
+
+def test_agrees_with_torchmetrics_on_torch_logits():
+    torch = pytest.importorskip("torch")
+    functional = pytest.importorskip("torchmetrics.functional.classification")
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(2000, 10, generator=generator)
+    labels = torch.randint(10, (2000,), generator=generator)
+    theirs = functional.multiclass_calibration_error(logits, labels, num_classes=10, n_bins=15)
+    assert calibration_error_from_logits(logits, labels) == pytest.approx(float(theirs), abs=1e-6)
+
+
 def test_float16_is_counted_in_float64():
     # counting in half precision returns exactly 0 from 100,000 samples on
     probs = two_class(np.full(100_000, 0.75)).astype(np.float16)
@@ -163,7 +261,9 @@ probabilities = arrays(np.float64, st.tuples(st.integers(1, 40), st.integers(2, 
 
 
 @settings(deadline=None)
-@given(probabilities, st.integers(1, 30), st.sampled_from(["width", "mass"]), st.randoms(use_true_random=False))
+@given(
+    probabilities, st.integers(1, 30), st.sampled_from(["width", "mass", "adaptive"]), st.randoms(use_true_random=False)
+)
 def test_lies_between_0_and_1_and_ignores_the_order_of_samples(probs, bins, binning, random):
     labels = np.array([random.randrange(probs.shape[1]) for _ in probs])
     order = random.sample(range(len(probs)), len(probs))
@@ -192,6 +292,16 @@ def test_noise_floor_is_the_mean_error_of_a_calibrated_model(samples):
     probs = two_class(confidence)
     simulated = [calibration_error(probs, (rng.random(samples) > confidence).astype(int)) for _ in range(1500)]
     assert noise_floor(probs) == pytest.approx(np.mean(simulated), rel=0.02)
+
+
+@given(st.integers(1, 5000), st.integers(1, 30), st.floats(0.3, 5), st.integers(0, 2**32 - 1))
+def test_a_calibrated_model_stays_within_its_noise_floor(samples, bins, shape, seed):
+    rng = np.random.default_rng(seed)
+    confidence = 0.5 + 0.5 * rng.beta(shape, 1, samples)
+    probs, labels = two_class(confidence), (rng.random(samples) > confidence).astype(int)
+    # a label moves the error by at most 1 / N: further than this from its mean it lies once in 10**9 times
+    margin, floor = math.sqrt(math.log(1e9) / (2 * samples)), noise_floor(probs, bins)
+    assert abs(calibration_error(probs, labels, bins) - floor) < margin + 0.05 * floor
 
 
 def test_noise_floor_of_certain_answers_is_0():

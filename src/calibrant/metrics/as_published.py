@@ -226,9 +226,9 @@ def arithmetic_hm(base: float, new: float) -> float:
 
 
 def _torch_edges(bins: int) -> Array:
-    """Divide [0, 1] as torch.linspace does in float32: steps are counted from the nearer end."""
-    number, step = np.arange(bins + 1, dtype=np.float32), np.float32(1 / bins)
-    return np.where(number < (bins + 1) // 2, step * number, 1 - step * (bins - number))
+    """Divide [0, 1] as torch.linspace does in float32: steps are counted from the nearer end, and rounded once."""
+    number, step = np.arange(bins + 1), float(np.float32(1 / bins))
+    return np.where(number < (bins + 1) // 2, step * number, 1 - step * (bins - number)).astype(np.float32)
 
 
 def _left_closed(confidence: Float64, bins: int) -> Int64:

@@ -11,7 +11,7 @@ from calibrant.arrays import Array, Float64, Int64
 from calibrant.calibration.calibrator import Calibrator, ProbabilityCalibrator
 from calibrant.calibration.chain import unfitted_copy
 from calibrant.calibration.histogram import HistogramBinning
-from calibrant.calibration.nearness import features_to_keep, proximity_among, proximity_to
+from calibrant.calibration.nearness import features_to_keep, nearness, nearness_of
 from calibrant.errors import InputError
 from calibrant.metrics.binning import assign, bin_edges
 from calibrant.predictions import Predictions
@@ -21,10 +21,10 @@ class BinMeanShift(ProbabilityCalibrator):
     """A binning calibrator for each of several bins of proximity, so that unusual images get a map of their own.
 
     The proximity of an image is exp of minus the mean Euclidean distance of its features to those of the k nearest
-    images of the fit, itself left out. Bins hold equally many samples of the fit, images of equal proximity together,
-    and each has a copy of `base`, fitted on its samples alone. With histogram binning as base the mean confidence of
-    each cell of proximity and confidence moves to its share of right answers, which is what the paper describes for one
-    class; that any base is fitted per bin is how the released code has it.
+    images of the fit, itself left out if it is one of them. Bins hold equally many samples of the fit, images of equal
+    proximity together, and each has a copy of `base`, fitted on its samples alone, as in the released code. With
+    histogram binning as base the mean of each cell of proximity and probability moves to the share of its samples that
+    belong to the class.
 
     The image features of the fit are kept, also in the file. Promises are those of `base`; whether image features mean
     the same for new classes is an assumption.
@@ -39,8 +39,8 @@ class BinMeanShift(ProbabilityCalibrator):
         parts_: the fitted calibrator of each bin.
         reference_: image features of the fit, [N, D].
 
-    Source: Xiong et al., Proximity-Informed Calibration for Deep Neural Networks, NeurIPS 2023 (bins and k as in the
-    code that was released for CLIP, which fits the softmax of what are already probabilities).
+    Source: Xiong et al., Proximity-Informed Calibration for Deep Neural Networks, NeurIPS 2023 (bins, and k on
+    ImageNet, as in the code that was released for CLIP, which fits the softmax of what are already probabilities).
 
     Example:
         >>> features, labels = [[0.0], [0.1], [0.2], [4.0], [6.0], [9.0]], [0, 0, 1, 1, 1, 0]
@@ -91,7 +91,7 @@ class BinMeanShift(ProbabilityCalibrator):
 
     def _fit(self, predictions: Predictions, shifted: Sequence[Predictions]) -> None:
         self.reference_ = features_to_keep(predictions, self.k, self.name)
-        closeness = proximity_among(self.reference_, self.k)
+        closeness = nearness(self.reference_, self.reference_, self.k)
         inner = np.unique(bin_edges(closeness, self.bins, "mass")[1:-1])
         # an edge at the largest proximity would leave nothing to the bin above
         self.edges_ = np.concatenate([[0.0], inner[inner < closeness.max()], [1.0]])
@@ -101,7 +101,7 @@ class BinMeanShift(ProbabilityCalibrator):
 
     def _probabilities(self, predictions: Predictions) -> Float64:
         calibrated = predictions.probabilities()
-        closeness = proximity_to(predictions, self.reference_, self.k, self.name)
+        closeness = nearness_of(predictions, self.reference_, self.k, self.name)
         for part, rows in zip(self.parts_, self._rows_of_bins(closeness), strict=True):
             if len(rows):
                 calibrated[rows] = part(predictions.subset(rows))

@@ -9,7 +9,7 @@ import numpy as np
 
 from calibrant.arrays import Array, Float64
 from calibrant.calibration.calibrator import ProbabilityCalibrator
-from calibrant.calibration.nearness import features_to_keep, proximity_among, proximity_to
+from calibrant.calibration.nearness import features_to_keep, nearness, nearness_of
 from calibrant.calibration.top_label import answers_of, confidence_and_correctness, with_confidence
 from calibrant.errors import InputError
 from calibrant.predictions import Predictions
@@ -23,9 +23,9 @@ class DensityRatio(ProbabilityCalibrator):
     Each of the R right and W wrong answers of the fit is a point (confidence, proximity); r and w are the densities
     there, by a Gaussian kernel in each direction of width 1.06 s n^(-1/6) for n points with standard deviation s.
     The proximity of an image is exp of minus the mean Euclidean distance of its features to those of the k nearest
-    images of the fit, itself left out. Where the points of one kind do not differ in a direction, the s of all points
-    stands in; where none differ, the direction says nothing. Densities are compared by their logarithms, so that far
-    from all points the ratio is still one.
+    images of the fit, itself left out if it is one of them. Where the points of one kind do not differ in a direction,
+    the s of all points stands in; where none differ, the direction says nothing. Densities are compared by their
+    logarithms, so that far from all points the ratio is still one.
 
     The other classes share the rest in their old proportions and none gets more than the answer, so answers stay, while
     the order of samples changes. Confidence and proximity know no classes, so new ones can be calibrated; that they are
@@ -78,13 +78,13 @@ class DensityRatio(ProbabilityCalibrator):
                 f"{'right' if right.all() else 'wrong'}; fit on more held-out samples"
             )
         self.reference_ = features_to_keep(predictions, self.k, self.name)
-        points = np.stack([confidence, proximity_among(self.reference_, self.k)], axis=1)
+        points = np.stack([confidence, nearness(self.reference_, self.reference_, self.k)], axis=1)
         self.right_, self.wrong_ = points[right == 1], points[right == 0]
         self.widths_ = np.stack([_widths(self.right_, points), _widths(self.wrong_, points)])
 
     def _probabilities(self, predictions: Predictions) -> Float64:
         before, answers = predictions.probabilities(), answers_of(predictions)
-        closeness = proximity_to(predictions, self.reference_, self.k, self.name)
+        closeness = nearness_of(predictions, self.reference_, self.k, self.name)
         points = np.stack([before[np.arange(len(before)), answers], closeness], axis=1)
         log_right = np.log(len(self.right_)) + log_density(points, self.right_, self.widths_[0])
         log_wrong = np.log(len(self.wrong_)) + log_density(points, self.wrong_, self.widths_[1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from calibrant.arrays import Array, Float64
 from calibrant.calibration.needed_fields import needed_fields
 from calibrant.errors import InputError
@@ -31,37 +33,46 @@ def features_to_keep(predictions: Predictions, k: int, name: str) -> Array:
     return features.copy()
 
 
-def proximity_among(features: Array, k: int) -> Float64:
-    """Tell how close each image is to the others, itself left out as it will be for images to come.
+def nearness(features: Array, reference: Array, k: int) -> Float64:
+    """Tell how close each image is to others; one that is among them does not count as its own neighbour.
+
+    So a sample of the fit is as close to the fit as if it had not been in it, as images to come are not.
 
     Args:
-        features: [N, D], at least two.
-        k: neighbours; with fewer others all of them.
+        features: [N, D].
+        reference: [R, D], at least two.
+        k: neighbours; with fewer images all of them.
 
     Returns:
-        exp of minus the mean distance to the k nearest others, float64 [N].
+        exp of minus the mean Euclidean distance to the k nearest others, float64 [N].
 
     Example:
-        >>> import numpy as np
-        >>> proximity_among(np.array([[0.0], [1.0], [3.0]]), k=1).round(3)
-        array([0.368, 0.368, 0.135])
+        >>> nearness(np.array([[0.0], [2.0]]), np.array([[0.0], [1.0], [3.0]]), k=2).round(3)
+        array([0.135, 0.368])
     """
-    k = min(k, len(features) - 1)
-    # the nearest of all is the image itself, at distance 0: the mean over k + 1 is the mean over k, times k / (k + 1)
-    return proximity(features, features, k + 1) ** ((k + 1) / k)
+    known = {hash(row.tobytes()) for row in reference}
+    itself = np.array([hash(row.tobytes()) in known for row in features.astype(reference.dtype)])
+    close = np.empty(len(features))
+    if not itself.all():
+        close[~itself] = proximity(features[~itself], reference, min(k, len(reference)))
+    if itself.any():
+        others = min(k, len(reference) - 1)
+        # the nearest of all is the image, at distance 0: the mean over k + 1 is the mean over k, times k / (k + 1)
+        close[itself] = proximity(features[itself], reference, others + 1) ** ((others + 1) / others)
+    return close
 
 
-def proximity_to(predictions: Predictions, reference: Array, k: int, name: str) -> Float64:
-    """Tell how close each sample is to images that were kept; one of these finds itself, at distance 0.
+def nearness_of(predictions: Predictions, reference: Array, k: int, name: str) -> Float64:
+    """Tell how close each sample is to the images that a calibrator kept.
 
     Args:
         predictions: N samples with image features [N, D].
         reference: [R, D].
-        k: neighbours; with fewer images all of them.
+        k: neighbours.
         name: the calibrator, for the error.
 
     Returns:
-        exp of minus the mean distance to the k nearest, float64 [N].
+        As `nearness`, float64 [N].
 
     Raises:
         InputError: if there are no image features, or they are of another length.
@@ -72,4 +83,4 @@ def proximity_to(predictions: Predictions, reference: Array, k: int, name: str) 
             f"calibrator '{name}' was fitted on image features of length {reference.shape[1]}, "
             f"and these have {features.shape[1]}"
         )
-    return proximity(features, reference, min(k, len(reference)))
+    return nearness(features, reference, k)

@@ -23,6 +23,7 @@ def calibrate(
     method: str = DEFAULT,
     *,
     on: str = "validation",
+    shifted: Sequence[str | Path] = (),
     to: str | Path | None = None,
     offline: bool = False,
 ) -> dict[str, Any]:
@@ -35,6 +36,8 @@ def calibrate(
         source: a run, its folder, or a file of predictions with labels.
         method: a calibrator by name, or names with plus signs between them for a chain.
         on: for a run, the split to fit on.
+        shifted: files of predictions on shifted images, with the same classes and with labels; only some methods learn
+            from them (ts-p).
         to: the file to write; by default in the run, or beside the file of predictions, as ``.safetensors`` where
             arrays were learned and as ``.json`` otherwise.
         offline: never open a socket.
@@ -48,10 +51,11 @@ def calibrate(
     """
     from calibrant.calibration import calibrator
     from calibrant.metrics import summary
+    from calibrant.predictions import read_predictions
 
     made = calibrator(method)
     run, held_out = _held_out(source, on, offline)
-    made.fit(held_out)
+    made.fit(held_out, shifted=[labelled(read_predictions(one), str(one)) for one in shifted])
     file = _file(source, run, made, to)
     made.save(file)
     if to is None:  # the last one may have been stored the other way
@@ -147,12 +151,18 @@ def learned_numbers(calibrator: Calibrator) -> dict[str, Any]:
         >>> learned_numbers(made)["at_bound"]
         False
     """
-    from calibrant.calibration import Chain
+    from calibrant.calibration import Calibrator, Chain
 
     if isinstance(calibrator, Chain):
         return {name: value for part in calibrator.parts_ for name, value in learned_numbers(part).items()}
-    values = {name.rstrip("_"): getattr(calibrator, name) for name in calibrator.fitted}
-    return {name: value for name, value in values.items() if isinstance(value, bool | int | float | str)}
+    learned: dict[str, Any] = {}
+    for name in calibrator.fitted:
+        value = getattr(calibrator, name)
+        if isinstance(value, Calibrator):  # the one that was chosen, with what it has learned
+            learned |= {name.rstrip("_"): value.name, **learned_numbers(value)}
+        elif isinstance(value, bool | int | float | str):
+            learned[name.rstrip("_")] = value
+    return learned
 
 
 def calibrator_digest(calibrator: Calibrator) -> str:

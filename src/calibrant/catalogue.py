@@ -63,18 +63,20 @@ def _data() -> Rows:
 def _calibrators() -> Rows:
     from calibrant.calibration import CALIBRATORS, LogitCalibrator
 
+    # of one that was made: some promises depend on parameters
     return [
         {
-            "name": name,
+            "name": one.name,
             "what": (one.__doc__ or "").splitlines()[0],
-            "kind": "logits" if issubclass(one, LogitCalibrator) else "probabilities",
+            "kind": "logits" if isinstance(one, LogitCalibrator) else "probabilities",
             "keeps_argmax": one.keeps_argmax,
             "keeps_sample_order": one.keeps_sample_order,
             "needs_labels": one.needs_labels,
             "transfers": one.transfers,
+            "reads": list(one.reads),
             "source": one.source,
         }
-        for name, one in CALIBRATORS.items()
+        for one in (member() for member in CALIBRATORS.values())
     ]
 
 

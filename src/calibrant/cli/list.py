@@ -17,11 +17,14 @@ def list_command(
     """
     from calibrant.catalogue import rows
     from calibrant.cli import show
+    from calibrant.cli.calibrators import print_calibrators
     from calibrant.cli.methods import print_methods
 
     if json:
         show.as_json(rows(kind))
     elif kind == "methods":
         print_methods(rows(kind))
+    elif kind == "calibrators":
+        print_calibrators(rows(kind))
     else:
         show.as_table(rows(kind))

@@ -296,6 +296,7 @@ def _fit(
             log=log,
             resume_from=checkpoint,
             progress=progress,
+            validation=data.split("validation") if "validation" in data.splits else None,
         )
     run.finish(tuned, seconds=time.monotonic() - began)
 

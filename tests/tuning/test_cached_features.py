@@ -18,9 +18,9 @@ from calibrant.tuning import TunedModel, fit, load_recipe
 from calibrant.tuning.parameterizations.cached_features import (
     cache_keys,
     cache_logits,
-    search_grid,
     search_strengths,
 )
+from calibrant.tuning.solvers.search import search_grid
 
 
 def unit(rows):
@@ -110,6 +110,65 @@ def test_the_search_takes_what_is_right_most_often_then_the_lower_cross_entropy(
         search_strengths(*tensors, sorted_keys, [], betas)
 
 
+def some_validation(train):
+    """Other pictures of the same colours, one of them of no class."""
+    rng = np.random.default_rng(3)
+    labels = np.append(np.arange(17) % 3, -1)
+    images = rng.integers(0, 120, (18, 20, 20, 3), dtype=np.uint8)
+    for image, label in zip(images[:17], labels[:17], strict=True):
+        image[..., label] += 60
+    return replace(train, split="validation", images=images, labels=labels, fingerprint="validation",
+                   ids=[f"v{i}" for i in range(18)])  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["tip-adapter", "tip-adapter-f"])
+def test_a_run_searches_on_its_validation_images(method, encoder, train, cache, pixels, tmp_path):
+    changes = {f"stages.0.solver.{key}": value for key, value in {"views": 2}.items()}
+    if method == "tip-adapter-f":
+        changes |= {"stages.1.solver.steps": 4, "stages.1.solver.batch_size": 8, "stages.1.solver.views": 2}
+    given, validation, rows = {"cache": cache, "progress": False}, some_validation(train), []
+    plain = fit(encoder, train, load_recipe(method, changes, "tiny"), **given)
+    recipe = load_recipe(f"{method}@searched", changes, "tiny")
+    tuned = fit(encoder, train, recipe, validation=validation, log=rows.append, **given)
+    torch.testing.assert_close(tuned.tensors()["keys"], plain.tensors()["keys"])
+    known = validation.subset(np.arange(17))
+    features = torch.stack([encoder.test_transform(image) for image in known.images])
+    features = tuned.image_features(features).double()
+    zero_shot = tuned.zero_shot.logits(features.float(), train.classes).double()
+    alphas, betas = [0.1 + i * 0.29 for i in range(10)], [0.1 + i * 0.345 for i in range(20)]
+    keys = [row.double().numpy() for of_class in tuned.tensors()["keys"] for row in of_class if row.norm() > 0]
+    owners = [c for c, of_class in enumerate(tuned.tensors()["keys"]) for row in of_class if row.norm() > 0]
+    scores = {}
+    for beta in betas:
+        extra = torch.from_numpy(memory(features.numpy(), keys, owners, 3, beta))
+        for alpha in alphas:
+            logits = zero_shot + alpha * extra
+            right = int((logits.argmax(1).numpy() == known.labels).sum())
+            loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(known.labels))
+            scores[alpha, beta] = (right, -float(loss))
+    alpha, beta = tuned.tensors()["strengths"].tolist()
+    assert (alpha, beta) == pytest.approx(max(scores, key=scores.get), abs=1e-6)
+    assert rows[-1] == {"stage": len(recipe.stages) - 1, "step": 0, "images": 17, "found": {"strengths": [alpha, beta]}}
+    # what was found answers from now on, here and in the file
+    given_keys = tuned.parameterization.keys
+    image = tuned.image_features(pixels)
+    expected = tuned.zero_shot.logits(image, train.classes) + alpha * cache_logits(image, given_keys.detach(), beta)
+    torch.testing.assert_close(tuned.logits(pixels, train.classes), expected, atol=1e-4, rtol=0)
+    tuned.save(tmp_path / "weights.safetensors")
+    again = TunedModel.load(tmp_path / "weights.safetensors", encoder)
+    assert torch.equal(again.logits(pixels, train.classes), tuned.logits(pixels, train.classes))
+
+
+def test_images_are_searched_in_any_portions(monkeypatch):
+    rng = np.random.default_rng(4)
+    labels = torch.from_numpy(rng.integers(0, 3, 11))
+    zero_shot, images = torch.from_numpy(rng.normal(size=(11, 3))), torch.from_numpy(unit(rng.normal(size=(11, 4))))
+    given = (zero_shot, images, labels, torch.from_numpy(unit(rng.normal(size=(3, 2, 4)))), [0.5, 3.0], [1.0, 4.0])
+    whole = search_strengths(*given)
+    monkeypatch.setattr("calibrant.tuning.parameterizations.cached_features._AT_ONCE", 4)
+    assert search_strengths(*given) == whole
+
+
 def test_the_grid_is_the_released_one():
     np.testing.assert_allclose(search_grid(7, 200), [i * (7 - 0.1) / 200 + 0.1 for i in range(200)], atol=1e-12)
 
@@ -121,6 +180,8 @@ def test_the_grid_is_the_released_one():
         ("tip-adapter+ema", {}, "'ema' has nothing to act on"),
         ("tip-adapter", {"objective": {"name": "cross_entropy"}}, "'cross_entropy' has nothing to act on"),
         ("coop", {"solver": {"name": "closed_form"}, "objective": None}, "cannot solve parameterization"),
+        ("tip-adapter@searched", {}, "'search' chooses on validation images, and toy has none with a label"),
+        ("tip-adapter@searched+l2_sp", {}, "chooses on validation images"),
         ("tip-adapter-f", {"stages.0.parameterization": {"name": "zero_shot"}, "stages.0.solver": {"name": "none"}},
          "memory of cached features is empty"),
     ],
@@ -130,3 +191,24 @@ def test_what_does_not_fit_is_refused(method, changes, words, encoder, train, ca
     with pytest.raises(InputError, match=words) as caught:
         fit(encoder, train, load_recipe(method, {**quick, **changes}, "tiny"), cache=cache, progress=False)
     assert "\n" not in str(caught.value)
+
+
+EMPTY = {"parameterization": {"name": "zero_shot"}, "solver": {"name": "none"}}
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "words"),
+    [
+        ("tip-adapter@searched+l2_sp", {}, "'l2_sp' has nothing to act on"),
+        ("tip-adapter@searched", {"solver.grid.gamma": {"largest": 2, "steps": 3}}, "have alpha and beta to"),
+        ("tip-adapter@searched", {"stages.0": EMPTY}, "memory of cached features is empty"),
+        ("zero-shot", {"solver": {"name": "search", "grid": {"a": {"largest": 2, "steps": 3}}}}, "nothing to choose"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_searched_is_refused(method, changes, words, encoder, train, cache):
+    recipe, validation = load_recipe(method, changes, "tiny"), some_validation(train)
+    with pytest.raises(InputError, match=words):
+        fit(encoder, train, recipe, cache=cache, progress=False, validation=validation)
+    others = replace(validation, classes=["cat", "red car", "bush"])
+    with pytest.raises(InputError, match="other classes than the training images"):
+        fit(encoder, train, recipe, cache=cache, progress=False, validation=others)

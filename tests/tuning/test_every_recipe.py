@@ -39,6 +39,8 @@ START_ELSEWHERE = {
     "clip-adapter": "a random adapter",
     "tip-adapter": "a memory of the training images",
     "tip-adapter-f": "a memory of the training images",
+    "tip-adapter@searched": "a memory of the training images",
+    "tip-adapter-f@searched": "a memory of the training images",
     "tip-adapter-f+l2_sp+ema": "a memory of the training images",
     "dept": "a random head",
     "dept+knowledge_guided+label_smoothing": "a random head",
@@ -154,15 +156,15 @@ def trained(root: Path) -> Any:
     """Trains a method once for all tests."""
 
     @functools.cache
-    def train(method: str) -> Trained:
+    def trained_once(method: str) -> Trained:
         rows: list[dict[str, Any]] = []
         recipe = resolved(method)
-        model = fit(
-            shared_encoder(), make_train(), recipe, cache=FeatureCache(root / "cache"), log=rows.append, progress=False
-        )
+        train, given = make_train(), {"cache": FeatureCache(root / "cache"), "log": rows.append, "progress": False}
+        # what is chosen on validation images is chosen on those of training here: the toy has no others
+        model = fit(shared_encoder(), train, recipe, validation=train, **given)
         return Trained(recipe, model, rows)
 
-    return train
+    return trained_once
 
 
 @pytest.fixture(scope="module")

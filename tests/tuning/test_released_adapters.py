@@ -15,16 +15,12 @@ from torch.nn.functional import normalize
 
 from calibrant.models.attention import Attention
 from calibrant.tuning.objectives import cross_entropy, dual_head
-from calibrant.tuning.parameterizations.cached_features import (
-    cache_keys,
-    cache_logits,
-    search_grid,
-    search_strengths,
-)
+from calibrant.tuning.parameterizations.cached_features import cache_keys, cache_logits, search_strengths
 from calibrant.tuning.parameterizations.dual_head import Channels, DualHead
 from calibrant.tuning.parameterizations.feature_adapter import adapted
 from calibrant.tuning.parameterizations.low_rank_attention import LowRankAttention, LowRankUpdate, StepDropout
 from calibrant.tuning.parameterizations.task_residual import with_residual
+from calibrant.tuning.solvers.search import search_grid
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "adapters.json"
 WIDTH, CLASSES, IMAGES, SCALE = 16, 3, 6, 100.0

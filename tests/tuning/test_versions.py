@@ -53,5 +53,6 @@ def test_a_version_can_be_tuned(method, cache):
         for key, value in {"steps": 1, "batch_size": 2, "precision": "fp32"}.items()
     }
     rows = []
-    fit(tiny(), make_train(), load_recipe(method, changes, "tiny"), cache=cache, progress=False, log=rows.append)
-    assert len(rows) == len(changes) // 3
+    recipe, train = load_recipe(method, changes, "tiny"), make_train()
+    fit(tiny(), train, recipe, cache=cache, progress=False, log=rows.append, validation=train)
+    assert sum("loss" in row for row in rows) == len(changes) // 3

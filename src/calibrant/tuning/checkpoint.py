@@ -20,6 +20,7 @@ _FILE = "checkpoint.safetensors"
 _WHAT = {
     "method": "another method or other settings",
     "data": "other training data",
+    "validation": "other validation data",
     "model": "another model",
     "seed": "another seed",
 }

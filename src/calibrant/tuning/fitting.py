@@ -37,6 +37,7 @@ def fit(
     log: Callable[[dict[str, Any]], None] | None = None,
     resume_from: str | Path | Checkpoint | None = None,
     progress: bool = True,
+    validation: EvaluationSet | None = None,
 ) -> TunedModel:
     """Tune a model.
 
@@ -56,13 +57,14 @@ def fit(
         log: gets a dictionary for every step: stage, step, learning_rate, loss, terms.
         resume_from: a folder that a checkpoint was written to (an empty one starts anew), or a checkpoint.
         progress: whether to show a progress bar where there is a terminal.
+        validation: labelled images of the same classes; only a stage with solver ``search`` reads them.
 
     Returns:
         The tuned model.
 
     Raises:
         InputError: if labels do not fit the class list, the recipe does not fit the model, the checkpoint
-            belongs to another run, or the loss is not finite.
+            belongs to another run, validation images are needed and missing, or the loss is not finite.
     """
     recipe = load_recipe(recipe) if isinstance(recipe, str) else recipe
     _check_labels(train)
@@ -70,7 +72,8 @@ def fit(
     checkpoint = (
         resume_from if isinstance(resume_from, Checkpoint) or resume_from is None else Checkpoint.read(resume_from)
     )
-    identity = _identity(encoder, train, recipe, seed)
+    chosen_on = _chosen_on(recipe, train, validation)
+    identity = _identity(encoder, train, recipe, seed) | ({"validation": _content(chosen_on)} if chosen_on else {})
     if checkpoint is not None:
         checkpoint.check(identity, {})
     callbacks, cache = Callbacks(save, save_every, watch, log, progress), cache or FeatureCache()
@@ -81,7 +84,7 @@ def fit(
             model = build(encoder.to(default_device()), task, recipe, stage, seed)
             model.load_tensors(carried)
             resume = checkpoint if checkpoint is not None and checkpoint.stage == stage else None
-            work = _work(model, train, recipe, stage, seed, cache, identity, carried, callbacks, resume)
+            work = _work(model, train, recipe, stage, seed, cache, identity, carried, callbacks, resume, chosen_on)
             solver = dict(recipe.stages[stage].solver)
             SOLVERS.build(str(solver.pop("name")), solver).solve(work)
             carried = model.tensors()
@@ -99,6 +102,7 @@ def _work(
     carried: Mapping[str, Tensor],
     callbacks: Callbacks,
     resume: Checkpoint | None,
+    validation: EvaluationSet | None,
 ) -> Work:
     parts = recipe.stages[stage]
     objective = None
@@ -111,8 +115,9 @@ def _work(
         {name: AVERAGINGS.build(name, given, model) for name, given in recipe.averaging.items()} if last else {}
     )
     return Work(
-        model, train, objective, regularizers, averagings, seed, stage, cache, identity, carried, callbacks, resume
-    )
+        model, train, objective, regularizers, averagings, seed, stage, cache, identity, carried, callbacks, resume,
+        validation,
+    )  # fmt: skip
 
 
 def _check_labels(train: EvaluationSet) -> None:
@@ -132,16 +137,32 @@ def _check_labels(train: EvaluationSet) -> None:
 
 def _identity(encoder: DualEncoder, train: EvaluationSet, recipe: Recipe, seed: int) -> dict[str, Any]:
     """What has to be the same for a run to go on from a checkpoint."""
-    samples = train.fingerprint or digest(train.ids, np.asarray(train.labels))
     task = {name: list(words) for name, words in train.words.items()}
     return {
         # what is computed; a remark may be reworded between two versions of the package
         "method": digest(recipe.model_dump(mode="json", include={"stages", "averaging"})),
-        "data": digest(samples, list(train.classes), list(train.templates), task),
+        "data": digest(_content(train), list(train.classes), list(train.templates), task),
         "model": encoder.fingerprint(),
         "seed": seed,
         **_contents(recipe),
     }
+
+
+def _content(samples: EvaluationSet) -> str:
+    return samples.fingerprint or digest(samples.ids, np.asarray(samples.labels))
+
+
+def _chosen_on(recipe: Recipe, train: EvaluationSet, validation: EvaluationSet | None) -> EvaluationSet | None:
+    """The validation images, if a solver reads them: what is missing is said before anything is trained."""
+    names = [str(stage.solver["name"]) for stage in recipe.stages]
+    reading = next((name for name in names if SOLVERS.get(name).reads_validation), None)
+    if reading is None:
+        return None
+    if validation is None or not (np.asarray(validation.labels) >= 0).any():
+        raise InputError(f"solver '{reading}' chooses on validation images, and {train.name} has none with a label")
+    if list(validation.classes) != list(train.classes):
+        raise InputError(f"solver '{reading}': the validation images have other classes than the training images")
+    return validation
 
 
 def _contents(recipe: Recipe) -> dict[str, str]:

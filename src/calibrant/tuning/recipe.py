@@ -16,7 +16,7 @@ from calibrant.tuning.resolve import Draft
 from calibrant.tuning.settings import Place, Settings, Where, validate
 
 Part = dict[str, JsonValue]
-WITHOUT_LOSS = ("none", "closed_form")
+WITHOUT_LOSS = ("none", "closed_form", "search")
 """Solvers that have no objective."""
 
 

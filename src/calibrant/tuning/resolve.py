@@ -59,7 +59,8 @@ class Draft:
 
         Args:
             changes: dotted places to values; a nested mapping sets the places inside it, an empty one is a
-                value; None for a regularizer or an averaging leaves it out.
+                value; None for a regularizer or an averaging leaves it out; a mapping for the stage behind the last one
+                adds that stage.
             origin: what to name in an error.
 
         Raises:
@@ -71,7 +72,10 @@ class Draft:
 
     def _override(self, place: Place, value: Any, origin: str) -> None:
         # a part under another name starts from that part's own defaults
-        if isinstance(value, Mapping) and value and "name" not in value:
+        if isinstance(value, Mapping) and self._is_next_stage(place):
+            self.values["stages"].append(dict(value))
+            self._origin[place] = origin
+        elif isinstance(value, Mapping) and value and "name" not in value:
             for key, inner in value.items():
                 self._override((*place, *_parsed(key)), inner, origin)
         else:
@@ -84,6 +88,9 @@ class Draft:
         if not place or place[0] in ("name", "profile", "profiles"):
             raise InputError(f"{origin}: '{key}' cannot be set")
         return place
+
+    def _is_next_stage(self, place: Place) -> bool:
+        return place == ("stages", len(self.values.get("stages") or ()))
 
     def _last_stage(self) -> Place:
         return ("stages", len(self.values.get("stages") or [None]) - 1)

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from calibrant.errors import InputError
 from calibrant.models.dual_encoder import DualEncoder
@@ -18,6 +17,9 @@ from calibrant.tuning.parameterizations.base import TextFeatures, normalised
 from calibrant.tuning.parameterizations.frozen_text import FrozenText
 from calibrant.tuning.settings import Settings
 from calibrant.tuning.task import Task
+
+_AT_ONCE = 512
+"""Images whose logits are searched at once, for every alpha."""
 
 
 def cache_keys(views: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -99,34 +101,27 @@ def search_strengths(
     """
     if not (len(labels) and len(alphas) and len(betas)):
         raise InputError("searching alpha and beta needs validation images and at least one value of each")
-    best, found = (-1, 0.0), (0.0, 0.0)
-    for beta in betas:
-        memory = cache_logits(image_features, keys, beta)
-        for alpha in alphas:
-            logits = zero_shot_logits + alpha * memory
-            right = int((logits.argmax(dim=-1) == labels).sum())
-            score = (right, -float(F.cross_entropy(logits, labels)))
-            if score > best:
-                best, found = score, (alpha, beta)
-    return found
-
-
-def search_grid(largest: float, steps: int) -> list[float]:
-    """Give `steps` evenly spaced values from 0.1 to just below `largest`, as the released search tries them.
-
-    Example:
-        >>> search_grid(2.1, 4)
-        [0.1, 0.6, 1.1, 1.6]
-    """
-    return [0.1 + step * (largest - 0.1) / steps for step in range(steps)]
+    weights = torch.tensor(list(alphas), dtype=zero_shot_logits.dtype, device=labels.device)[:, None, None]
+    right = torch.zeros(len(betas), len(alphas), dtype=torch.int64, device=labels.device)
+    losses = torch.zeros(len(betas), len(alphas), dtype=torch.float64, device=labels.device)
+    for some in torch.split(torch.arange(len(labels), device=labels.device), _AT_ONCE):
+        target = labels[some]
+        for row, beta in enumerate(betas):
+            logits = zero_shot_logits[some] + weights * cache_logits(image_features[some], keys, beta)  # [A, n, C]
+            right[row] += (logits.argmax(dim=-1) == target).sum(dim=-1)
+            likely = logits.log_softmax(dim=-1).gather(-1, target.expand(len(weights), -1)[..., None])
+            losses[row] -= likely.sum(dim=(1, 2))
+    scores = list(zip(right.flatten().tolist(), (-losses).flatten().tolist(), strict=True))
+    best = scores.index(max(scores))
+    return alphas[best % len(alphas)], betas[best // len(alphas)]
 
 
 class CachedFeaturesSettings(Settings):
     """Settings of `CachedFeatures`.
 
     Attributes:
-        alpha: the weight of the memory beside the text classifier.
-        beta: how quickly the influence of a key falls with its distance.
+        alpha: the weight of the memory beside the text classifier, unless a search finds another one.
+        beta: how quickly the influence of a key falls with its distance, unless a search finds another one.
     """
 
     alpha: float = Field(default=1.0, ge=0)
@@ -137,9 +132,9 @@ class CachedFeaturesSettings(Settings):
 class CachedFeatures(FrozenText):
     """Logits s f't + alpha sum_k exp(-beta (1 - f'k)), where the keys k are features of training images.
 
-    Solver ``closed_form`` fills the memory; solver ``steps`` then trains the keys. A tuned class has its keys in
-    whichever list it stands; a name that was not tuned has none, and so the logit of the zero-shot model: beside tuned
-    classes it is at a disadvantage that grows with alpha.
+    Solver ``closed_form`` fills the memory; solver ``steps`` then trains the keys; solver ``search`` chooses alpha and
+    beta on validation images. A tuned class has its keys in whichever list it stands; a name that was not tuned has
+    none, and so the logit of the zero-shot model: beside tuned classes it is at a disadvantage that grows with alpha.
 
     References:
         Zhang et al. (2022). Tip-Adapter: training-free adaption of CLIP for few-shot classification. ECCV.
@@ -155,12 +150,18 @@ class CachedFeatures(FrozenText):
         self._rows = {name: row for row, name in enumerate(task.classes)}
         empty = (len(task.classes), 0, encoder.embed_dim)
         self.keys = nn.Parameter(torch.zeros(empty, device=encoder.log_logit_scale.device))
+        # alpha and beta as a search has found them
+        self.strengths: nn.Parameter | None = None
 
     def trainables(self) -> dict[str, nn.Parameter]:
-        return {"keys": self.keys}
+        return {"keys": self.keys} if self.strengths is None else {"keys": self.keys, "strengths": self.strengths}
 
     def make_room(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take as many keys for each class as there are; training data decide that."""
+        """Take as many keys for each class as there are, which training data decide, and the result of a search."""
+        if "strengths" in tensors and self.strengths is None:
+            found = torch.zeros(2, device=self.encoder.log_logit_scale.device)
+            # no gradient, in case that keys are trained afterwards
+            self.strengths = nn.Parameter(found, requires_grad=False)
         given = tensors["keys"].shape if "keys" in tensors else self.keys.shape
         if len(given) == 3 and given[1] != self.keys.shape[1]:
             shape = (self.keys.shape[0], given[1], self.keys.shape[2])
@@ -170,13 +171,26 @@ class CachedFeatures(FrozenText):
         """Compute the keys; see `calibrant.tuning.solvers.closed_form.Solvable`."""
         return {"keys": cache_keys(views, labels, len(self.task.classes))}
 
+    def search(self, image_features: Tensor, labels: Tensor, grid: Mapping[str, Sequence[float]]) -> dict[str, Tensor]:
+        """Choose alpha and beta; see `search_strengths` and `calibrant.tuning.solvers.search.Searchable`."""
+        if set(grid) != {"alpha", "beta"}:
+            raise InputError(f"cached features have alpha and beta to search, not {', '.join(sorted(grid))}")
+        self._refuse_empty()
+        zero_shot = super().logits(image_features, self.task.classes)
+        found = search_strengths(zero_shot, image_features, labels, self.keys, grid["alpha"], grid["beta"])
+        return {"strengths": torch.tensor(found)}
+
     def logits(self, image_features: Tensor, names: Sequence[str], text_features: TextFeatures | None = None) -> Tensor:
         """Add the memory of the tuned classes to what the zero-shot model says."""
         zero_shot = super().logits(image_features, names, text_features)
-        if self.keys.shape[1] == 0:
-            raise InputError("the memory of cached features is empty: put a stage with solver 'closed_form' first")
+        self._refuse_empty()
+        alpha, beta = (self.settings.alpha, self.settings.beta) if self.strengths is None else self.strengths.tolist()
         with torch.autocast(image_features.device.type, enabled=False):
-            memory = cache_logits(image_features.float(), self.keys, self.settings.beta)
+            memory = cache_logits(image_features.float(), self.keys, beta)
             none = torch.zeros_like(memory[:, 0])
             columns = [memory[:, self._rows[name]] if name in self._rows else none for name in names]
-            return zero_shot + self.settings.alpha * torch.stack(columns, dim=-1)
+            return zero_shot + alpha * torch.stack(columns, dim=-1)
+
+    def _refuse_empty(self) -> None:
+        if self.keys.shape[1] == 0:
+            raise InputError("the memory of cached features is empty: put a stage with solver 'closed_form' first")

@@ -1,1 +1,1 @@
-"""How a stage is solved: by steps, in closed form, or not at all."""
+"""How a stage is solved: by steps, in closed form, by trying values, or not at all."""

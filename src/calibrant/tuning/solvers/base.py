@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
 from calibrant.data.evaluation_set import EvaluationSet
+from calibrant.errors import InputError
 from calibrant.models.feature_cache import FeatureCache
 from calibrant.tuning.averaging.base import Averaging
 from calibrant.tuning.components import Component
@@ -58,6 +59,7 @@ class Work:
         carried: tensors that the stage before handed over.
         callbacks: what the caller hears.
         resume: where to go on, or None.
+        validation: labelled images of the same classes; None where no solver reads them.
     """
 
     model: TunedModel
@@ -72,6 +74,7 @@ class Work:
     carried: Mapping[str, Tensor]
     callbacks: Callbacks = field(default_factory=Callbacks)
     resume: Checkpoint | None = None
+    validation: EvaluationSet | None = None
 
 
 class Solver(Component, ABC):
@@ -79,7 +82,12 @@ class Solver(Component, ABC):
 
     Args:
         settings: checked settings.
+
+    Attributes:
+        reads_validation: whether it needs validation images.
     """
+
+    reads_validation: ClassVar[bool] = False
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -87,3 +95,17 @@ class Solver(Component, ABC):
     @abstractmethod
     def solve(self, work: Work) -> None:
         """Train one stage."""
+
+    def refuse_losses(self, work: Work) -> None:
+        """Refuse what acts on losses and steps, for a solver that has none.
+
+        Args:
+            work: the stage.
+
+        Raises:
+            InputError: if it has an objective, a regularizer or an averaging.
+        """
+        beside = next(iter([*work.regularizers, *work.averagings]), None)
+        if beside is not None or work.objective is not None:
+            what = beside or (work.objective.name if work.objective else "")
+            raise InputError(f"solver '{self.name}' takes no steps and has no loss, so '{what}' has nothing to act on")

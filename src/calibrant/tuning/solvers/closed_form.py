@@ -56,10 +56,7 @@ class ClosedForm(Solver):
         model = work.model.parameterization
         if not isinstance(model, Solvable):
             raise InputError(f"solver 'closed_form' cannot solve parameterization '{model.name}'; use 'steps'")
-        beside = next(iter([*work.regularizers, *work.averagings]), None)
-        if beside is not None or work.objective is not None:
-            what = beside or (work.objective.name if work.objective else "")
-            raise InputError(f"solver 'closed_form' takes no steps and has no loss, so '{what}' has nothing to act on")
+        self.refuse_losses(work)
         views = work.cache.features(
             model.encoder,
             work.train,

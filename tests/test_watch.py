@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import calibrant.data.labelled_files as labelled_files
+import calibrant.watch as watch
 from calibrant.data.registry import load_data
 from calibrant.errors import InputError
 from calibrant.models.checkpoints import save_model
@@ -21,7 +22,8 @@ from calibrant.models.tiny import FOLDER
 from calibrant.runs import Run
 from calibrant.storage import read_json
 from calibrant.tune import tune
-from calibrant.watch import Watch
+from calibrant.tuning import fit, load_recipe
+from calibrant.watch import Watch, Watched
 
 MINI = {
     "embed_dim": 32,
@@ -170,3 +172,14 @@ def test_new_classes_of_emoji_are_not_new_to_a_run_on_all(tmp_path: Path) -> Non
     run = Run.create(tmp_path / "run", record, {})
     with pytest.raises(InputError, match="tune on emoji/base first"):
         run.predict("emoji/new")
+
+
+def test_images_with_prompts_of_their_own_are_watched_in_smaller_number(
+    model: str, four: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "PROMPTS", 6)
+    data = load_data(four)
+    chosen = Watched(data.split("validation"))
+    for method, images in {"cocoop": 6 // len(data.classes), "coop": len(chosen.chosen)}.items():
+        tuned = fit(load_model(model), data.split("train"), load_recipe(method, FEW_STEPS), progress=False)
+        assert len(chosen.affordable(tuned).chosen) == images

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from calibrant.tuning.tuned_model import Answers, TunedModel
 
 MOST = 500
+PROMPTS = (
+    20_000  # text passes at a time where every image has prompts of its own; 500 images would outlast the training
+)
 BATCH = 64
 
 
@@ -60,6 +63,11 @@ class Watched:
         with torch.inference_mode():
             features = [self._untouched(reference, number, rows) for number, rows in enumerate(self._batches())]
             return self._measured(reference, features)
+
+    def affordable(self, model: TunedModel) -> Watched:
+        """Leave images out where each has prompts of its own, as in CoCoOp, so that watching stays cheap."""
+        most = max(1, PROMPTS // len(self.chosen.classes))
+        return Watched(some(self.chosen, 0, most)) if model.parameterization.image_conditioned else self
 
     def _batches(self) -> list[range]:
         return [range(start, min(start + BATCH, len(self.chosen))) for start in range(0, len(self.chosen), BATCH)]
@@ -174,11 +182,14 @@ class Watch:
     def __init__(self, validation: Watched | None, new: Watched | None) -> None:
         self.validation = validation
         self.new = new
+        self._watched: dict[str, Watched] = {}
         self._before: dict[str, dict[str, float]] = {}
 
     @classmethod
     def of(cls, data: Data, options: Mapping[str, Any] | None, seed: int, most: int = MOST) -> Watch:
         """Watch at most 500 validation images of a data set and, if it is a base half, as many of the new half.
+
+        Fewer where every image has prompts of its own, as in CoCoOp: as many as make 20,000 prompts.
 
         Args:
             data: the data set that is tuned on.
@@ -208,10 +219,12 @@ class Watch:
             the share of the steps.
         """
         values = {"done": step / total}
-        for prefix, watched in (("", self.validation), ("new_class_", self.new)):
-            if watched is not None:
+        for prefix, all_of_them in (("", self.validation), ("new_class_", self.new)):
+            if all_of_them is not None:
                 if prefix not in self._before:
-                    self._before[prefix] = watched.zero_shot(model.zero_shot)
+                    self._watched[prefix] = all_of_them.affordable(model)
+                    self._before[prefix] = self._watched[prefix].zero_shot(model.zero_shot)
+                watched = self._watched[prefix]
                 values |= {f"{prefix}{name}": value for name, value in watched.tuned(model).items()}
                 values |= {f"zero_shot_{prefix}{name}": value for name, value in self._before[prefix].items()}
         return values

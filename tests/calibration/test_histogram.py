@@ -4,7 +4,7 @@ from bisect import bisect_left
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibrant import Predictions
@@ -43,6 +43,7 @@ def samples(draw):
     return Predictions(logits=logits, labels=labels)
 
 
+@settings(deadline=None)
 @given(samples(), samples(), st.integers(1, 6), st.sampled_from(["width", "mass"]))
 def test_as_defined(fit, unseen, bins, binning):
     used = unseen if len(unseen.classes) == len(fit.classes) else fit

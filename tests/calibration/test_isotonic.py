@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression as Regression
 
@@ -26,6 +26,7 @@ def min_max(values, right):
     return dict(zip(distinct, best, strict=True))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0]), st.booleans()), min_size=1, max_size=14))
 def test_the_map_is_the_best_rising_function(pairs):
     values, right = (np.array(column) for column in zip(*pairs, strict=True))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression as Regression
 
@@ -39,6 +39,7 @@ def test_new_classes_go_through_the_same_function():
     np.testing.assert_allclose(MultiIsotonic().fit(logits, labels).predict_proba(unseen), expected, atol=1e-12)
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 10_000),
     st.lists(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibrant import Predictions
@@ -19,6 +19,7 @@ def looped(features, reference, k, itself):
     return found
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 12), st.integers(1, 14))
 def test_as_defined(seed, samples, k):
     rng = np.random.default_rng(seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibrant import Predictions
@@ -74,6 +74,7 @@ def test_a_constant_gap_is_found_exactly():
         np.testing.assert_allclose(fitted.map_[1], [0.1], atol=1e-9)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(0, 1000))
 def test_few_samples_have_as_few_knots(samples, seed):
     rng = np.random.default_rng(seed)

@@ -36,7 +36,7 @@ def features_to_keep(predictions: Predictions, k: int, name: str) -> Array:
 def nearness(features: Array, reference: Array, k: int) -> Float64:
     """Tell how close each image is to others; one that is among them does not count as its own neighbour.
 
-    So a sample of the fit is as close to the fit as if it had not been in it, as images to come are not.
+    So a sample of the fit seems no closer to the fit than an image to come would in its place.
 
     Args:
         features: [N, D].

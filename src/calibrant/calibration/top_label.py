@@ -11,7 +11,7 @@ from calibrant.predictions import Predictions
 BELOW = 1 - 1e-12
 """How much of the confidence of the answer another class may reach."""
 NOTHING = 1e-300
-"""What is added to other classes, so that those of probability 0 share alike what there is to share."""
+"""What is added to other classes, the largest being 1, so that those of 0 share alike if there is something left."""
 
 
 def answers_of(predictions: Predictions) -> Int64:
@@ -73,7 +73,10 @@ def with_confidence(probabilities: Float64, answers: Int64, confidence: Float64)
     """
     rows, classes = np.arange(len(probabilities)), probabilities.shape[1]
     top = np.clip(confidence, 1 / classes, 1.0)
-    others = probabilities + NOTHING
+    others = probabilities.copy()
+    others[rows, answers] = 0.0
+    largest = others.max(axis=1, keepdims=True)
+    others = others / np.where(largest > 0, largest, 1.0) + NOTHING
     others[rows, answers] = 0.0
     shared: Float64 = others * ((1 - top) / others.sum(axis=1))[:, None]
     too_much = np.flatnonzero(shared.max(axis=1) > BELOW * top)

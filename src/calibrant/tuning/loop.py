@@ -176,7 +176,8 @@ def _batches(work: Work, settings: StepsSettings) -> Batches:
 def _changed(batch: Batch, work: Work, step: int) -> Batch:
     for name, regularizer in work.regularizers.items():
         batch = regularizer.on_batch(batch, draws(work.seed, f"regularizer {name}", work.stage, step))
-    return batch
+    assert work.objective is not None  # `run` has seen to that
+    return work.objective.on_batch(batch, draws(work.seed, "objective", work.stage, step))
 
 
 def _placed(batch: Batch, device: torch.device) -> Batch:

@@ -10,6 +10,7 @@ from calibrant.tuning.objectives.contrastive_few_classes import (
 )
 from calibrant.tuning.objectives.cross_entropy import cross_entropy
 from calibrant.tuning.objectives.dual_head import dual_head
+from calibrant.tuning.objectives.mixup_inference import decoupled
 from calibrant.tuning.objectives.prompt_distribution import prompt_overlap, upper_bound_logits
 from calibrant.tuning.objectives.zero_shot_normalised import zero_shot_normalised
 
@@ -19,6 +20,7 @@ __all__ = [
     "contrastive_multi_positive",
     "contrastive_soft",
     "cross_entropy",
+    "decoupled",
     "dual_head",
     "prompt_overlap",
     "upper_bound_logits",

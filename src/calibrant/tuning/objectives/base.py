@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import numpy as np
 from torch import Tensor
 
 from calibrant.tuning.components import Component
-from calibrant.tuning.outputs import Outputs
+from calibrant.tuning.outputs import Batch, Outputs
 from calibrant.tuning.settings import Settings
 
 
@@ -26,6 +27,10 @@ class Objective(Component, ABC):
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+
+    def on_batch(self, batch: Batch, draw: np.random.Generator) -> Batch:
+        """Change a batch before the model sees it, after the regularizers have."""
+        return batch
 
     @abstractmethod
     def loss(self, outputs: Outputs) -> Tensor:

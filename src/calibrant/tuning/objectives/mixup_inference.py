@@ -1,4 +1,4 @@
-"""Mixup inference in training (MIT): outputs of images are recovered from those of two mixtures, and learn in their place."""
+"""Mixup inference in training (MIT): outputs of images are recovered from those of two mixtures of them."""
 
 from __future__ import annotations
 

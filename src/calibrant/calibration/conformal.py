@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from calibrant.errors import CalibrantWarning, InputError
 from calibrant.predictions import Predictions
 
 FIT, USE = 0, 1  # what draws are for
+ROWS = 4096  # rows that are ranked at a time
 
 
 class ConformalSets(ABC):
@@ -47,8 +49,13 @@ class ConformalSets(ABC):
         self.alpha, self.calibrator = checked_alpha(alpha), calibrator
 
     @abstractmethod
-    def scores(self, probabilities: Array, purpose: int) -> Float64:
-        """Say how strange each class would be as the answer, float64 [N, C], for probabilities [N, C]."""
+    def scores(self, probabilities: Array, draws: Float64) -> Float64:
+        """Say how strange each class would be as the answer, float64 [N, C].
+
+        Args:
+            probabilities: [N, C].
+            draws: float64 [N] in 0 to 1, for scores that depend on chance; otherwise 0.
+        """
 
     def fit(self, predictions: Any, labels: Any = None) -> Self:
         """Learn on held-out samples how strange the right class may look.
@@ -94,16 +101,26 @@ class ConformalSets(ABC):
         """
         given = as_predictions(predictions, None)
         self._check_use(given)
-        return self.scores(self._probabilities(given), USE) <= self._limits()
+        limits = self._limits()
+        return np.concatenate([block <= limits for block in self._blocks(given, USE)])
 
     def _limits(self) -> float | Float64:
         return self.threshold_
 
     def _scores_of_labels(self, given: Predictions) -> Float64:
-        labels = given_labels(given, self.name)
-        table = self.scores(self._probabilities(given), FIT)
-        own: Float64 = table[np.arange(len(labels)), labels]
-        return own
+        rest, own = given_labels(given, self.name), []
+        for block in self._blocks(given, FIT):
+            labels, rest = rest[: len(block)], rest[len(block) :]
+            own.append(block[np.arange(len(block)), labels])
+        return np.concatenate(own)
+
+    def _blocks(self, given: Predictions, purpose: int) -> Iterator[Float64]:
+        table, draws = self._probabilities(given), self._draws(len(given), purpose)
+        for start in range(0, len(given), ROWS):
+            yield self.scores(table[start : start + ROWS], draws[start : start + ROWS])
+
+    def _draws(self, samples: int, purpose: int) -> Float64:
+        return np.zeros(samples)
 
     def _probabilities(self, given: Predictions) -> Float64:
         return given.probabilities() if self.calibrator is None else self.calibrator(given)
@@ -141,7 +158,7 @@ class ThresholdSets(ConformalSets):
     name: ClassVar[str] = "thr"
     source: ClassVar[str] = "Sadinle et al., JASA 2019"
 
-    def scores(self, probabilities: Array, purpose: int) -> Float64:
+    def scores(self, probabilities: Array, draws: Float64) -> Float64:
         return threshold_scores(probabilities)
 
 
@@ -172,12 +189,12 @@ class AdaptiveSets(ConformalSets):
         super().__init__(alpha, calibrator=calibrator)
         self.seed = seed
 
-    def scores(self, probabilities: Array, purpose: int) -> Float64:
-        return adaptive_scores(probabilities, self._draws(len(probabilities), purpose))
+    def scores(self, probabilities: Array, draws: Float64) -> Float64:
+        return adaptive_scores(probabilities, draws)
 
     def _draws(self, samples: int, purpose: int) -> Float64:
         if self.seed is None:
-            return np.zeros(samples)
+            return super()._draws(samples, purpose)
         return np.random.default_rng([self.seed, purpose]).random(samples)
 
 
@@ -218,8 +235,8 @@ class RegularizedSets(AdaptiveSets):
             raise InputError(f"penalty and free must not be negative, but are {penalty} and {free}")
         self.penalty, self.free = penalty, free
 
-    def scores(self, probabilities: Array, purpose: int) -> Float64:
-        return super().scores(probabilities, purpose) + self.penalty * rank_penalty(probabilities, self.free)
+    def scores(self, probabilities: Array, draws: Float64) -> Float64:
+        return super().scores(probabilities, draws) + self.penalty * rank_penalty(probabilities, self.free)
 
 
 class ClassConditionalSets(ConformalSets):
@@ -251,8 +268,11 @@ class ClassConditionalSets(ConformalSets):
         super().__init__(sets.alpha, calibrator=sets.calibrator)
         self.inner = sets
 
-    def scores(self, probabilities: Array, purpose: int) -> Float64:
-        return self.inner.scores(probabilities, purpose)
+    def scores(self, probabilities: Array, draws: Float64) -> Float64:
+        return self.inner.scores(probabilities, draws)
+
+    def _draws(self, samples: int, purpose: int) -> Float64:
+        return self.inner._draws(samples, purpose)
 
     def fit(self, predictions: Any, labels: Any = None) -> Self:
         """Learn, class by class, how strange the right class may look; as `ConformalSets.fit`."""

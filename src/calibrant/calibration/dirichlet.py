@@ -66,7 +66,7 @@ class Dirichlet(LogitCalibrator):
         penalties = odir(self.off_diagonal, self.intercept, predictions.logits.shape, self.name)
         inverse, _ = inverse_temperature(predictions.logits, labels)
         inputs, start = log_softmax(predictions.logits), inverse * np.eye(len(predictions.classes))
-        self.weights_, self.intercepts_ = affine_fit(inputs, labels, start, penalties, self.name)
+        self.weights_, self.intercepts_ = affine_fit(inputs, labels, start, np.zeros(len(start)), penalties, self.name)
 
     def _logits(self, predictions: Predictions) -> Float64:
         return log_softmax(predictions.logits) @ self.weights_.T + self.intercepts_

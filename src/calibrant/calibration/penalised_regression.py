@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from calibrant.arrays import Array, Float64, Int64
+from calibrant.arrays import Float64, Int64
 from calibrant.errors import CalibrantWarning, InputError
 
 ENTRIES = 2**17  # numbers worked on at a time
@@ -109,15 +109,3 @@ def penalty(value: float | None, usual: float, parameter: str, name: str) -> flo
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < np.inf:
         raise InputError(f"{parameter} of calibrator '{name}' must be a number, at least 0, not {value!r}")
     return value
-
-
-def centred(logits: Array) -> Float64:
-    """Take the mean of its logits from every sample.
-
-    Example:
-        >>> centred(np.array([[3.0, 1.0]]))
-        array([[ 1., -1.]])
-    """
-    rows: Float64 = logits.astype(np.float64)
-    rows -= rows.mean(axis=1, keepdims=True)
-    return rows

@@ -9,22 +9,22 @@ import numpy as np
 
 from calibrant.arrays import Float64, as_floats
 from calibrant.calibration.calibrator import LogitCalibrator, given_labels
-from calibrant.calibration.penalised_regression import centred, likelihood, minimise, penalty
+from calibrant.calibration.penalised_regression import likelihood, minimise, penalty
 from calibrant.calibration.temperature import inverse_temperature
 from calibrant.predictions import Predictions
 
 
 class VectorScaling(LogitCalibrator):
-    """Logits w_c (z_c - mean z) / T + b_c with a weight and an intercept for every class.
+    """Logits w_c (z_c - m_c) / T + m_c / T + b_c with a weight and an intercept for every class.
 
-    T is the temperature of temperature scaling, from where the fit starts: w = 1 and b = 0. It minimises
+    T is the temperature of temperature scaling, from where the fit starts: w = 1 and b = 0. m_c is the mean logit of
+    the class, so that weights and intercepts do not depend on each other. It minimises
 
         mean negative log-likelihood + weight * mean_c (w_c - 1)^2 + intercept * mean_c b_c^2.
 
     The published method has no penalty; without one, a class that no held-out sample has gets a probability of 0. By
     default both are C / 2N, which is a normal prior with variance 1 for every w and b: with few samples the parameters
-    move little, with many the penalty does not matter. Logits count from the mean of their sample, because a softmax
-    does not see what all logits of a sample have in common.
+    move little, with many the penalty does not matter.
 
     Args:
         weight: penalty of weights that differ from 1, at least 0; None for C / 2N.
@@ -32,7 +32,7 @@ class VectorScaling(LogitCalibrator):
 
     Attributes:
         weights_: w_c / T, float64 [C].
-        intercepts_: b_c, float64 [C].
+        intercepts_: what is added to them, float64 [C].
 
     Source: Guo et al., On Calibration of Modern Neural Networks, 2017, section 4.2; the penalties are ours.
 
@@ -40,8 +40,8 @@ class VectorScaling(LogitCalibrator):
         >>> draw = np.random.default_rng(0)
         >>> labels = draw.integers(2, size=1000)
         >>> logits = draw.normal(size=(1000, 2)) + 2 * np.eye(2)[labels] + [3.0, 0.0]  # the first one is too large
-        >>> VectorScaling().fit(logits, labels).intercepts_.round(1)
-        array([-2.3,  2.3])
+        >>> VectorScaling().fit(logits, labels).predict_proba([[4.0, 1.0]]).round(1)
+        array([[0.5, 0.5]])
     """
 
     name: ClassVar[str] = "vector"
@@ -65,14 +65,16 @@ class VectorScaling(LogitCalibrator):
         on_weights = penalty(self.weight, usual, "weight", self.name)
         on_intercepts = penalty(self.intercept, usual, "intercept", self.name)
         inverse, _ = inverse_temperature(predictions.logits, labels)
-        inputs = centred(predictions.logits) * inverse
+        scaled = predictions.logits.astype(np.float64) * inverse
+        middle = scaled.mean(axis=0)
+        inputs = scaled - middle
 
         def objective(parameters: Float64) -> tuple[float, Float64]:
             w, b = parameters[:classes], parameters[classes:]
             value, slope = likelihood(
                 inputs,
                 labels,
-                scores=lambda x: w * x + b,
+                scores=lambda x: w * x + (middle + b),
                 gradient=lambda x, by_score: np.concatenate([(by_score * x).sum(axis=0), by_score.sum(axis=0)]),
             )
             value += on_weights * float(((w - 1) ** 2).mean()) + on_intercepts * float((b**2).mean())
@@ -82,10 +84,11 @@ class VectorScaling(LogitCalibrator):
 
         start = np.concatenate([np.ones(classes), np.zeros(classes)])
         found = minimise(objective, start, self.name)
-        self.weights_, self.intercepts_ = found[:classes] * inverse, found[classes:]
+        w, b = found[:classes], found[classes:]
+        self.weights_, self.intercepts_ = w * inverse, b + (1 - w) * middle
 
     def _logits(self, predictions: Predictions) -> Float64:
-        return centred(predictions.logits) * self.weights_ + self.intercepts_
+        return predictions.logits * self.weights_ + self.intercepts_
 
     def _check_restored(self) -> None:
         for name in self.fitted:

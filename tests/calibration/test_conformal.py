@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,69 +87,49 @@ def test_the_level_is_the_smallest_that_covers(n: int, alpha: float) -> None:
     assert found == (sorted(scores)[rank - 1] if rank <= n else math.inf)
 
 
-def mapie_of(kind: str, held_out: Predictions, new: Predictions, alpha: float) -> tuple[np.ndarray, object]:
-    from mapie.classification import SplitConformalClassifier
-    from sklearn.base import BaseEstimator, ClassifierMixin
+@pytest.fixture(scope="module")
+def mapie() -> dict[str, Any]:
+    return json.loads((Path(__file__).parents[1] / "golden" / "conformal-sets.json").read_text(encoding="utf-8"))
 
-    class Given(ClassifierMixin, BaseEstimator):
-        """Gives the probabilities it is given."""
 
-        def fit(self, x, y):
-            return self
+def of_weights(weights: list[list[int]], labels: list[int] | None = None) -> Predictions:
+    table = np.array(weights, dtype=float)
+    return Predictions.from_probabilities(table / table.sum(axis=1, keepdims=True), labels=labels)
 
-        def __sklearn_is_fitted__(self):
-            return True
 
-        @property
-        def classes_(self):
-            return np.arange(len(held_out.classes))
-
-        def predict_proba(self, x):
-            return x
-
-        def predict(self, x):
-            return x.argmax(axis=1)
-
-    made = SplitConformalClassifier(
-        Given(), confidence_level=1 - alpha, conformity_score=kind, prefit=True, random_state=7
-    )
-    made.conformalize(held_out.probabilities(), held_out.labels)
-    options = {"include_last_label": "randomized"} if kind == "aps" else {}
-    sets = made.predict_set(new.probabilities(), conformity_score_params=options)[1][:, :, 0]
-    return sets, made
+def bits(rows: list[str]) -> np.ndarray:
+    return np.array([[one == "1" for one in row] for row in rows])
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.1, 0.3])
-def test_threshold_sets_are_those_of_mapie(alpha: float) -> None:
-    held_out, new = drawn(0, 400), drawn(1, 300)
-    theirs, _ = mapie_of("lac", held_out, new, alpha)
-    assert (ThresholdSets(alpha).fit(held_out).sets(new) == theirs).all()
+def test_threshold_sets_are_those_of_mapie(mapie: dict[str, Any], alpha: float) -> None:
+    found = ThresholdSets(alpha).fit(of_weights(mapie["held_out_weights"], mapie["labels"]))
+    assert (found.sets(of_weights(mapie["new_weights"])) == bits(mapie["lac"][str(alpha)])).all()
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.1, 0.3])
-def test_randomised_adaptive_sets_are_those_of_mapie(alpha: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    held_out, new = drawn(0, 400), drawn(1, 300)
-    theirs, _ = mapie_of("aps", held_out, new, alpha)
+def test_randomised_adaptive_sets_are_those_of_mapie(
+    mapie: dict[str, Any], alpha: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ours = AdaptiveSets(alpha, seed=0)
-    # the same draws; they keep a class by u where we keep it by 1 - u
-    monkeypatch.setattr(ours, "_draws", lambda n, _: 1 - np.random.RandomState(7).uniform(size=n))
-    sets = ours.fit(held_out).sets(new)
-    likeliest = new.logits.argmax(axis=1)
-    empty = ~sets.any(axis=1)
-    sets[empty, likeliest[empty]] = theirs[empty, likeliest[empty]]  # MAPIE fills some of the empty sets
-    assert (sets == theirs).all()
+    # the same draws, for held-out and new samples alike; they keep a class by u where we keep it by 1 - u
+    draws = np.random.RandomState(7).uniform(size=90)  # MAPIE's generator
+    monkeypatch.setattr(ours, "_draws", lambda samples, _: 1 - draws[:samples])
+    new = of_weights(mapie["new_weights"])
+    sets = ours.fit(of_weights(mapie["held_out_weights"], mapie["labels"])).sets(new)
+    assert (sets == bits(mapie["aps randomized"][str(alpha)])).all()
 
 
-def test_the_penalty_is_that_of_mapie() -> None:
-    from mapie.conformity_scores.sets.raps import RAPSConformityScore
-
-    p = drawn(2, 200).probabilities()
-    labels = drawn(2, 200).labels
-    theirs, cutoff = RAPSConformityScore.get_true_label_cumsum_proba(labels, p, np.arange(6))
-    theirs = RAPSConformityScore._regularize_conformity_score(np.array([2]), 0.03, theirs, cutoff)
-    ours = RegularizedSets(0.1, penalty=0.03, free=2).scores(p, np.zeros(200))
-    rows = np.arange(200)
-    assert ours[rows, labels] + p[rows, labels] == pytest.approx(theirs.ravel(), abs=1e-12)
+def test_the_penalty_is_that_of_mapie(mapie: dict[str, Any]) -> None:
+    p, labels = of_weights(mapie["held_out_weights"]).probabilities(), mapie["labels"]
+    ours = RegularizedSets(0.1, penalty=0.03, free=2).scores(p, np.ones(90))  # MAPIE counts all of the own class
+    own, expected = ours[np.arange(90), labels], np.array(mapie["raps scores with k 2 and lambda 0.03"])
+    weights = np.array(mapie["held_out_weights"])
+    tied = (weights == weights[np.arange(90), labels][:, None]).sum(axis=1) > 1
+    assert own[~tied] == pytest.approx(expected[~tied], abs=1e-9)
+    # of equal probabilities we take the class of lowest index first, MAPIE that of highest
+    assert np.flatnonzero(np.abs(own - expected) > 1e-9).tolist() == [47]
+    assert tied[47]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -112,6 +112,7 @@ probabilities = arrays(np.float64, st.tuples(st.integers(1, 20), st.integers(2, 
 )
 
 
+@settings(max_examples=30)
 @given(probabilities, st.randoms(use_true_random=False))
 def test_lies_between_the_gap_of_the_means_and_1_and_ignores_the_order_of_samples(probs, random):
     labels = np.array([random.randrange(probs.shape[1]) for _ in probs])

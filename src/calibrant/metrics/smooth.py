@@ -12,7 +12,7 @@ from calibrant.errors import InputError
 from calibrant.metrics.answers import answers
 
 CELLS = 2**14  # of the grid on which the kernel is applied
-HALVINGS = 40  # of the search for the width: far below the precision of the grid
+HALVINGS = 32  # of the search for the width: far below the precision of the grid
 
 
 def smooth_ece(probs: Any, labels: Any, bandwidth: float | None = None) -> float:

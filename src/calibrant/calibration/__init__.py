@@ -25,6 +25,7 @@ from calibrant.calibration.isotonic import IsotonicRegression
 from calibrant.calibration.matrix import MatrixScaling
 from calibrant.calibration.multi_isotonic import MultiIsotonic
 from calibrant.calibration.parametrized_temperature import ParametrizedTemperature
+from calibrant.calibration.prior import Prior, PriorCorrection, class_frequencies, estimated_prior, given_prior
 from calibrant.calibration.registry import CALIBRATORS, calibrator, load
 from calibrant.calibration.selective import AnswerRule, answer_rule, answers_needed, candidate_thresholds
 from calibrant.calibration.shift_robust import ShiftRobustTemperature
@@ -61,6 +62,8 @@ __all__ = [
     "MatrixScaling",
     "MultiIsotonic",
     "ParametrizedTemperature",
+    "Prior",
+    "PriorCorrection",
     "ProbabilityCalibrator",
     "RegularizedSets",
     "ShiftRobustTemperature",
@@ -76,11 +79,14 @@ __all__ = [
     "cac_sensitivity",
     "calibrator",
     "candidate_thresholds",
+    "class_frequencies",
     "class_thresholds",
     "contrasts",
     "cost_summary",
     "cross_fitted",
     "dac_sensitivity",
+    "estimated_prior",
+    "given_prior",
     "load",
     "read_costs",
     "weight_correlations",

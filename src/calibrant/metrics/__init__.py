@@ -50,6 +50,7 @@ from calibrant.metrics.two_classes import (
     specificity,
     two_class_summary,
 )
+from calibrant.metrics.unknown import class_share, energy, max_softmax, unknown_summary
 
 __all__ = [
     "PUBLISHED",
@@ -77,6 +78,7 @@ __all__ = [
     "calibration_p_value",
     "class_auprc",
     "class_auroc",
+    "class_share",
     "classwise_calibration_error",
     "clopper_pearson",
     "compare",
@@ -91,6 +93,7 @@ __all__ = [
     "definitions",
     "e_aurc",
     "ece_difference",
+    "energy",
     "feature_divergence",
     "fpr_at_95",
     "full_calibration_error",
@@ -98,6 +101,7 @@ __all__ = [
     "ks_error",
     "logit_gap",
     "macro_f1",
+    "max_softmax",
     "mean_confidence",
     "negative_predictive_value",
     "nll",
@@ -120,5 +124,6 @@ __all__ = [
     "summary",
     "summary_with_intervals",
     "two_class_summary",
+    "unknown_summary",
     "weight_correlation",
 ]

@@ -1,0 +1,130 @@
+"""How frequent the classes were in tuning and validation, and how frequent they are in the images at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from calibrant.errors import InputError
+
+if TYPE_CHECKING:
+    from calibrant.arrays import Float64
+    from calibrant.calibration import Calibrator
+    from calibrant.calibration.prior import Prior
+    from calibrant.predictions import Predictions
+    from calibrant.runs import Run
+
+ESTIMATE = "estimate"
+AssumedPrior = str | Mapping[str, float]
+"""``"estimate"``, or what `calibrant.calibration.given_prior` takes."""
+
+
+def prior_of(
+    run: Run,
+    assumed: AssumedPrior,
+    classes: Sequence[str],
+    probabilities: Callable[[], Float64],
+    *,
+    offline: bool = False,
+) -> Prior:
+    """Give the class frequencies of validation images, where confidence is calibrated, and those that are assumed.
+
+    Args:
+        run: the run, whose validation images have natural frequencies unless its data set says otherwise.
+        assumed: frequencies, or ``"estimate"``.
+        classes: the class list that is chosen from, which must be the tuned one.
+        probabilities: gives calibrated probabilities of the images at hand, [N, C], should they be needed.
+        offline: never open a socket, should validation images have to be predicted.
+
+    Returns:
+        Both frequencies.
+
+    Raises:
+        InputError: if the classes are not the tuned ones, there are no validation images, or the frequencies are none.
+    """
+    from calibrant.abstain import validation_of
+    from calibrant.calibration import class_frequencies, estimated_prior, given_prior
+
+    if list(classes) != run.classes:
+        raise InputError(f"how frequent classes were is known of the tuned classes of {run.path} only")
+    known = class_frequencies(validation_of(run, offline=offline).labels, classes)
+    if assumed == ESTIMATE:
+        return estimated_prior(probabilities(), known, classes)
+    return given_prior(known, assumed, classes)
+
+
+def with_prior(
+    run: Run | None,
+    calibrators: Mapping[str, Calibrator | None],
+    stored: Predictions,
+    assumed: AssumedPrior,
+    *,
+    offline: bool = False,
+) -> dict[str, Calibrator | None]:
+    """Correct calibrators for the class frequencies of one set of predictions.
+
+    Args:
+        run: the run that made them.
+        calibrators: name to calibrator; None stands for the model as it is.
+        stored: the predictions; an estimate is made on them, without their labels, for each calibrator.
+        assumed: frequencies, or ``"estimate"``.
+        offline: never open a socket.
+
+    Returns:
+        The same names.
+
+    Raises:
+        InputError: as for `prior_of`, and for predictions without a run.
+    """
+    from calibrant.calibration import PriorCorrection, Uncalibrated
+    from calibrant.measuring import measurable
+
+    if run is None:
+        raise InputError("a prior needs a run, whose validation images say how frequent the classes were")
+    shown, _ = measurable(stored)
+    corrected: dict[str, Calibrator | None] = {}
+    for name, calibrator in calibrators.items():
+        inside = calibrator or Uncalibrated()
+        prior = prior_of(run, assumed, stored.classes, lambda one=inside: one(shown), offline=offline)  # type: ignore[misc]
+        corrected[name] = PriorCorrection(inside, prior)
+    return corrected
+
+
+def prior_record(run: Run, prior: Prior) -> dict[str, Any]:
+    """Give all class frequencies that are known as JSON can hold them.
+
+    Args:
+        run: the run.
+        prior: of validation, and assumed.
+
+    Returns:
+        ``training`` (images that were tuned on; None where their labels are not known), ``validation`` and ``assumed``:
+        class name to frequency; and ``estimated_on``: how many images the assumed ones were estimated on, 0 where they
+        were given.
+    """
+    found = prior.record()
+    tuned = [row.label for row in run.read_manifest() if row.used and row.split == "train"]
+    training = {name: tuned.count(name) / len(tuned) for name in prior.classes} if any(tuned) else None
+    return {
+        "training": training,
+        "validation": found["known"],
+        "assumed": found["assumed"],
+        "estimated_on": found["estimated_on"],
+    }
+
+
+def prior_sentence(prior: Prior) -> str:
+    """Say which frequencies are assumed, in plain words: the classes whose frequency changes most.
+
+    Example:
+        >>> from calibrant.calibration.prior import Prior
+        >>> prior_sentence(Prior(["ok", "defect"], [0.95, 0.05], [0.98, 0.02]))
+        'Class frequencies given: defect 2 % (validation 5 %), ok 98 % (validation 95 %).'
+    """
+    import numpy as np
+
+    order = np.argsort(-np.abs(np.log(np.maximum(prior.ratio, 1e-12))), kind="stable")
+    shares = [(prior.classes[i], 100 * prior.assumed[i], 100 * prior.known[i]) for i in order[:3]]
+    parts = [f"{name} {now:.3g} % (validation {before:.3g} %)" for name, now, before in shares]
+    how = f"estimated on {prior.estimated_on} images" if prior.estimated_on else "given"
+    return f"Class frequencies {how}: {', '.join(parts)}{', ...' if len(order) > 3 else ''}."

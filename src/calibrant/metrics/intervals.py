@@ -12,7 +12,7 @@ from calibrant.arrays import Float64, Int64
 from calibrant.errors import InputError, unknown
 from calibrant.metrics.binning import Bins, assign, bin_edges, fill
 from calibrant.metrics.binomial import shares
-from calibrant.metrics.bootstrap import bootstrap, percentiles, redraw_order, unit_index
+from calibrant.metrics.bootstrap import bootstrap, draws, percentiles, redraw_order, unit_index
 from calibrant.metrics.ece_interval import ece_interval
 from calibrant.metrics.per_class import PerClass, mean_f1, mean_recall
 from calibrant.metrics.ranking import rank
@@ -173,16 +173,14 @@ def class_intervals_of(
 
 def redraw_classes(found: Classes, unit: Int64, resamples: int, seed: int) -> dict[str, Float64]:
     """Redraw the units and compute balanced accuracy and macro-F1 each time, [R] each."""
-    right = found.answer == found.label
-    kinds = [(kind, rank(-kind.astype(np.float64), right)) for kind in (found.label, found.answer)]
-    tallies = [
-        redraw_order(ranking, unit, resamples, seed, lambda tally: {"count": tally.count, "right": tally.positive})
-        for _, ranking in kinds
-    ]
-    labelled, answered, correct = (np.zeros((resamples, found.classes)) for _ in range(3))
-    labelled[:, np.unique(found.label)], correct[:, np.unique(found.label)] = tallies[0]["count"], tallies[0]["right"]
-    answered[:, np.unique(found.answer)] = tallies[1]["count"]
-    drawn = PerClass(labelled, answered, correct)
+    right = np.flatnonzero(found.answer == found.label)
+    sets = []
+    for times in draws(int(unit.max()) + 1, resamples, seed):
+        for one in times:
+            each = one[unit]
+            kinds = (found.label, each), (found.answer, each), (found.label[right], each[right])
+            sets.append([np.bincount(kind, weights, found.classes) for kind, weights in kinds])
+    drawn = PerClass(*np.moveaxis(np.array(sets), 1, 0))
     return {"balanced_accuracy": mean_recall(drawn), "macro_f1": mean_f1(drawn)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -51,10 +52,31 @@ class Tally:
     count: Float64
     positive: Float64
 
-    @property
+    @cached_property
     def negative(self) -> Float64:
         """How many of each group are not positive."""
         return self.count - self.positive
+
+    @cached_property
+    def seen(self) -> Float64:
+        """How many samples there are down to each group."""
+        return np.cumsum(self.count, axis=-1)
+
+    @cached_property
+    def found(self) -> Float64:
+        """How many positive ones there are down to each group."""
+        return np.cumsum(self.positive, axis=-1)
+
+    @property
+    def positives(self) -> Float64:
+        """How many positive samples there are altogether, [...]."""
+        return self.found[..., -1]
+
+    @property
+    def negatives(self) -> Float64:
+        """How many others there are altogether, [...]."""
+        result: Float64 = self.seen[..., -1] - self.found[..., -1]
+        return result
 
 
 def rank(score: Float64, positive: Array) -> Ranking:
@@ -79,23 +101,24 @@ def rank(score: Float64, positive: Array) -> Ranking:
 
 def area_under_roc(tally: Tally) -> Float64:
     """Chance that a positive sample lies above a negative one, ties counting half; NaN without both kinds, [...]."""
-    above = np.cumsum(tally.positive, axis=-1) - tally.positive / 2
-    return _share((above * tally.negative).sum(axis=-1), _pairs(tally))
+    above = _dot(tally.found, tally.negative) - _dot(tally.positive, tally.negative) / 2
+    return _share(above, tally.positives * tally.negatives)
 
 
 def average_precision(tally: Tally) -> Float64:
     """Precision at every threshold, averaged by the positive samples it adds; NaN where none is positive, [...]."""
-    precision = np.cumsum(tally.positive, axis=-1) / np.maximum(np.cumsum(tally.count, axis=-1), 1)
-    return _share((precision * tally.positive).sum(axis=-1), tally.positive.sum(axis=-1))
+    return _share(_dot(tally.found / np.maximum(tally.seen, 1), tally.positive), tally.positives)
 
 
 def false_positive_rate(tally: Tally, recall: float) -> Float64:
     """Share of negative samples at or above the highest threshold that keeps a share of the positive ones, [...]."""
-    kept, let_in = np.cumsum(tally.positive, axis=-1), np.cumsum(tally.negative, axis=-1)
-    last = _share(kept, kept[..., -1:]) >= recall
-    at = np.argmax(last, axis=-1)[..., None]
-    rate = _share(np.take_along_axis(let_in, at, axis=-1), let_in[..., -1:])[..., 0]
-    return np.where(kept[..., -1] > 0, rate, np.nan)
+    groups = tally.found.shape[-1]
+    # a margin for rounding: 0.95 x 20 is to be 19
+    needed = np.ceil(recall * tally.positives * (1 - 1e-12))
+    pairs = zip(tally.found.reshape(-1, groups), needed.reshape(-1, 1), strict=True)
+    at = np.array([np.searchsorted(found, least) for found, least in pairs]).reshape(*needed.shape, 1)
+    let_in = (np.take_along_axis(tally.seen, at, -1) - np.take_along_axis(tally.found, at, -1))[..., 0]
+    return np.where(tally.positives > 0, _share(let_in, tally.negatives), np.nan)
 
 
 def area_under_risk(tally: Tally) -> Float64:
@@ -104,32 +127,35 @@ def area_under_risk(tally: Tally) -> Float64:
     A group of m tied samples, e of them negative, that follows K samples with E negatives adds the sum over j = 1..m of
     (E + j e / m) / (K + j), which is e + (E - K e / m) times the sum of 1 / (K + j).
     """
-    seen = np.cumsum(tally.count, axis=-1)
-    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, int(seen[..., -1].max()) + 1))])
-    after = harmonic[seen.astype(np.int64)]
+    most = int(tally.seen[..., -1].max())
+    after = _harmonic(1 << most.bit_length())[tally.seen.astype(np.int64)]
     between = np.diff(after, axis=-1, prepend=0.0)
-    before, rate = seen - tally.count, tally.negative / np.maximum(tally.count, 1)
-    wrong_before = np.cumsum(tally.negative, axis=-1) - tally.negative
-    risks = (tally.negative + (wrong_before - before * rate) * between).sum(axis=-1)
-    return _share(risks, seen[..., -1])
+    negatives_before = tally.seen - tally.found - tally.negative
+    expected = (tally.seen - tally.count) * tally.negative / np.maximum(tally.count, 1)
+    return _share(tally.negatives + _dot(negatives_before - expected, between), tally.seen[..., -1])
 
 
 def least_area_under_risk(tally: Tally) -> Float64:
     """The `area_under_risk` if all positives lay above all negatives, [...]."""
-    positive, negative = tally.positive.sum(axis=-1), tally.negative.sum(axis=-1)
-    none = np.zeros_like(negative)
-    return area_under_risk(Tally(np.stack([positive, negative], axis=-1), np.stack([positive, none], axis=-1)))
+    none = np.zeros_like(tally.negatives)
+    apart = (tally.positives, tally.negatives), (tally.positives, none)
+    return area_under_risk(Tally(*(np.stack(pair, axis=-1) for pair in apart)))
 
 
 def largest_coverage(tally: Tally, risk: float) -> Float64:
     """Largest share of samples, tied ones together, of which at most a share `risk` is negative; 0 if none, [...]."""
-    seen, wrong = np.cumsum(tally.count, axis=-1), np.cumsum(tally.negative, axis=-1)
-    allowed = np.where(_share(wrong, seen) <= risk, seen, 0)
-    return _share(allowed.max(axis=-1), seen[..., -1])
+    allowed = np.where(_share(tally.seen - tally.found, tally.seen) <= risk, tally.seen, 0)
+    return _share(allowed.max(axis=-1), tally.seen[..., -1])
 
 
-def _pairs(tally: Tally) -> Float64:
-    result: Float64 = tally.positive.sum(axis=-1) * tally.negative.sum(axis=-1)
+@lru_cache(maxsize=2)
+def _harmonic(most: int) -> Float64:
+    """Sum 1 + 1/2 + ... + 1/n for n = 0..most, float64 [most + 1]."""
+    return np.concatenate([[0.0], np.cumsum(1 / np.arange(1, most + 1))])
+
+
+def _dot(a: Float64, b: Float64) -> Float64:
+    result: Float64 = np.einsum("...g,...g->...", a, b)
     return result
 
 

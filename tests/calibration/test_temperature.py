@@ -11,6 +11,7 @@ from scipy.optimize import minimize_scalar
 from calibrant import Predictions
 from calibrant.arrays import softmax
 from calibrant.calibration import TemperatureScaling, Uncalibrated
+from calibrant.calibration.tempered_likelihood import tempered_likelihood
 from calibrant.errors import CalibrantWarning, InputError
 from calibrant.metrics import nll_from_logits
 
@@ -69,6 +70,26 @@ def test_finds_the_optimum(name, dtype):
     assert nll_from_logits(logits / scaling.temperature_, labels) <= lowest + 1e-6
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1e-3, 1, 30])
+def test_starting_from_some_of_many_samples_finds_the_same_optimum(scale, dtype):
+    logits, labels = calibrated(12, samples=40_000, classes=6)
+    order = np.argsort(labels, kind="stable")  # as of a folder of classes
+    logits, labels = (scale * logits[order]).astype(dtype), labels[order]
+    scaling = TemperatureScaling().fit(logits, labels)
+    assert scaling.temperature_ == pytest.approx(searched(logits, labels)[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("eighth", ["separable", "worse than chance", "ten times as confident"])
+def test_a_misleading_eighth_of_the_samples_does_no_harm(eighth):
+    logits, labels = calibrated(13, samples=8000, classes=4)
+    every = np.eye(4)[labels[::8]]
+    logits[::8] = {"separable": 9 * every, "worse than chance": -3 * every}.get(eighth, 10 * logits[::8])
+    scaling = TemperatureScaling().fit(logits, labels)
+    assert not scaling.at_bound_
+    assert scaling.temperature_ == pytest.approx(searched(logits, labels)[0], rel=1e-5)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.floats(-3, 3))
 def test_follows_the_scale_of_the_logits(seed, exponent):
@@ -125,6 +146,28 @@ def test_keeps_every_answer(seed, temperature):
     assert (probs.argmax(axis=1) == logits.argmax(axis=1)).all()
     assert probs.sum(axis=1) == pytest.approx(np.ones(50), abs=1e-12)
     assert probs.dtype == np.float64
+
+
+def test_likelihood_and_derivatives_are_those_of_the_definition():
+    logits, labels = calibrated(14, samples=30, classes=5)
+    inverses = np.linspace(0.2, 3, 30)
+    value, first, second = tempered_likelihood(logits.astype(np.float32), labels, inverses)
+    for i, (row, label, inverse) in enumerate(
+        zip(logits.astype(np.float32).astype(float), labels, inverses, strict=True)
+    ):
+        p = np.exp(inverse * row) / sum(np.exp(inverse * row))
+        mean = sum(p * row)
+        assert value[i] == pytest.approx(-np.log(p[label]), abs=1e-12)
+        assert first[i] == pytest.approx(mean - row[label], abs=1e-12)
+        assert second[i] == pytest.approx(sum(p * row**2) - mean**2, abs=1e-12)
+
+
+def test_transformed_logits_are_finite_and_keep_their_level():
+    scaling = TemperatureScaling()
+    scaling.restore({"temperature_": 4.0, "at_bound_": False}, ["a", "b"])
+    assert scaling.transform(Predictions(logits=[[20.0, 10.0]])).logits.tolist() == [[5.0, 2.5]]
+    scaling.restore({"temperature_": 1e-300, "at_bound_": True}, ["a", "b"])
+    assert np.isfinite(scaling.transform(Predictions(logits=[[1e10, 0.0]])).logits).all()
 
 
 def test_recovers_the_scale_that_was_put_in():

@@ -14,7 +14,7 @@ from calibrant.calibration.tempered_likelihood import tempered_likelihood
 from calibrant.errors import CalibrantWarning, InputError
 from calibrant.predictions import Predictions
 
-SUBSET = 4096  # samples of the warm start
+MANY = 4096  # samples from which on some of them show where to start
 ENOUGH = 1e-5  # nats from the infimum at which a temperature without optimum stops
 STEPS = 200  # far more than Newton or doubling ever take
 
@@ -23,10 +23,10 @@ class TemperatureScaling(LogitCalibrator):
     """Probabilities softmax(logits / T) with the T that minimises the negative log-likelihood.
 
     The likelihood is convex in 1 / T, so a Newton iteration kept inside a bracket finds the optimum from any start,
-    here from the optimum of 4,096 samples where there are many; it is computed in float64 whatever the logits are.
-    There is none if every label has the largest logit (T would go to 0) or if the logits are no better than chance (T
-    would go to infinity). Then `at_bound_` is true, a warning says so, and T is the one next to 1, by doubling, whose
-    likelihood is within 1e-5 nats of what can be reached.
+    here from the optimum of some of the samples where there are many; all is computed in float64 whatever the logits
+    are. There is no optimum if every label has the largest logit (T would go to 0) or if the logits are no better than
+    chance (T would go to infinity). Then `at_bound_` is true, a warning says so, and T is the one next to 1, by
+    doubling, whose likelihood is within 1e-5 nats of what can be reached.
 
     Predictions made of probabilities are welcome: softmax(log p / T) is p^(1/T), normalised.
 
@@ -105,7 +105,7 @@ def inverse_temperature(logits: Array, labels: Int64) -> tuple[float, bool]:
     obstacle = _obstacle(logits, labels)
     if obstacle is not None:
         return _stop(logits, labels, obstacle), True
-    return _newton(logits, labels, _warm_start(logits, labels)), False
+    return _optimum(logits, labels), False
 
 
 class Obstacle(NamedTuple):
@@ -131,13 +131,14 @@ def _obstacle(logits: Array, labels: Int64) -> Obstacle | None:
     return None
 
 
-def _warm_start(logits: Array, labels: Int64) -> float:
-    """The optimum of some of the samples, where they are many: a full step is then needed two or three times only."""
-    every = len(logits) // SUBSET
-    if every < 2:
-        return 1.0
-    some, of_some = logits[::every], labels[::every]
-    return 1.0 if _obstacle(some, of_some) else _newton(some, of_some, 1.0)
+def _optimum(logits: Array, labels: Int64) -> float:
+    """Newton, from the optimum of an eighth of the samples where they are many: two steps on all of them are enough."""
+    start = 1.0
+    if len(logits) >= MANY:
+        some, of_some = logits[::8], labels[::8]
+        if _obstacle(some, of_some) is None:
+            start = _optimum(some, of_some)
+    return _newton(logits, labels, start)
 
 
 def _newton(logits: Array, labels: Int64, inverse: float) -> float:
@@ -155,9 +156,9 @@ def _newton(logits: Array, labels: Int64, inverse: float) -> float:
             step = 8 * low if high == np.inf else (high / 8 if low == 0 else np.sqrt(low * high))
         elif step > 8 * inverse or step < inverse / 8:
             step = 8 * inverse if step > inverse else inverse / 8
-        # a Newton step squares the relative error; the curvature takes 1 % or more to change by a factor of e, since
-        # logits that are further below the largest do not count any more
-        if abs(step - inverse) <= (1e-5 if newton else 1e-12) * inverse:
+        # a Newton step squares the relative error, times 50 at most: the curvature takes 1 % or more to change by a
+        # factor of e, since logits that are further below the largest do not count any more
+        if abs(step - inverse) <= (1e-4 if newton else 1e-12) * inverse:
             return float(step)
         inverse = step
     return float(inverse)

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from calibrant.calibrate import usable
+from calibrant.abstain import THRESHOLD, find_rule, validation_parts
+from calibrant.calibrate import DEFAULT, PART, labelled, predictions_of, usable
 from calibrant.data.images import FileImages, ImageReader
 from calibrant.errors import CalibrantWarning, InputError
+from calibrant.metrics import set_summary
 from calibrant.naming import family
+from calibrant.reporting.relying import RISKS, MeasuredSets, Reliance
 from calibrant.reporting.results import UNCALIBRATED, ImageSource, Kind, NearDuplicate, RunResults, SetResult
 from calibrant.runs import Run
 from calibrant.seen import seen
 
 if TYPE_CHECKING:
+    from calibrant.calibration.conformal import ConformalSets
     from calibrant.predictions import Predictions
 
 Pixels = npt.NDArray[np.uint8]
+ALPHA = 0.1  # prediction sets may miss the right class in so many cases
 
 
 def report(runs: Sequence[str | Path | Run], to: str | Path | None = None, *, command: str | None = None) -> Path:
@@ -63,11 +69,17 @@ def results(run: Run, commands: Sequence[str] = ()) -> RunResults:
         InputError: if no test set was predicted.
     """
     record = run.record
-    sets = [_set_result(run, stored) for stored in run.predictions() if _is_reported(stored)]
+    reliance, fitted = _reliance(run)
+    sets: list[SetResult] = []
+    measured_sets: list[MeasuredSets] = []
+    for stored in filter(_is_reported, run.predictions()):
+        sets.append(_set_result(run, stored))
+        measured_sets += _measured_sets(run, fitted, stored)
     if not sets:
         raise InputError(f"{run.path} holds no predictions of a test set; run: calibrant predict '{run.path}' DATA")
     order: dict[Kind, int] = {"id": 0, "ood": 1, "new": 2}
     sets.sort(key=lambda one: (order[one.kind], one.name))
+    measured_sets.sort(key=lambda one: (not one.promised, one.set_name))
     return RunResults(
         title=_title(run),
         method=run.method,
@@ -82,6 +94,7 @@ def results(run: Run, commands: Sequence[str] = ()) -> RunResults:
         facts=_facts(record),
         near_duplicates=_near_duplicates(run),
         course=_course(run),
+        reliance=None if reliance is None else replace(reliance, sets=tuple(measured_sets)),
     )
 
 
@@ -111,6 +124,46 @@ def _set_result(run: Run, stored: Predictions) -> SetResult:
         images=_image_source(run, stored),
         seen=known,
     )
+
+
+def _reliance(run: Run) -> tuple[Reliance | None, list[ConformalSets]]:
+    """Say from stored validation images when to rely on an answer, and fit prediction sets on them."""
+    from calibrant.calibration import AdaptiveSets, ThresholdSets
+
+    stored = run.calibrators()
+    file = run.predictions_file(run.record["data"]["name"], "validation")
+    if not stored or not file.is_file():
+        return None, []
+    calibrator = stored.get(DEFAULT) or next(iter(stored.values()))
+    try:
+        validation = labelled(predictions_of(run, "validation"), f"{run.path} validation")
+        parts = validation_parts(validation, calibrator)
+    except InputError as reason:
+        warnings.warn(f"the report says nothing on when to rely on an answer: {reason}", CalibrantWarning, stacklevel=3)
+        return None, []
+    rules = tuple(find_rule(parts, risk) for risk in RISKS)
+    if PART not in validation.columns:  # the calibrator has seen all of these images, and sets need others
+        return Reliance(calibrator.name, rules), []
+    tested = validation.subset(validation.columns[PART] == THRESHOLD)
+    fitted: list[ConformalSets] = [made(ALPHA, calibrator=calibrator) for made in (ThresholdSets, AdaptiveSets)]
+    if len(tested) + 1 < 1 / ALPHA:
+        return Reliance(calibrator.name, rules), []
+    return Reliance(calibrator.name, rules), [one.fit(tested) for one in fitted]
+
+
+def _measured_sets(run: Run, fitted: Sequence[ConformalSets], stored: Predictions) -> Iterator[MeasuredSets]:
+    """Measure prediction sets where the classes are those that they were fitted on."""
+    kind = _kind(run, stored)
+    if stored.classes != run.classes or stored.labels is None:
+        return
+    inside, unit = stored.subset(stored.labels >= 0), stored.about.get("unit")
+    units = inside.columns.get(unit) if unit else None
+    for one in fitted:
+        try:
+            summary = set_summary(one.sets(inside), inside.labels, units=units)
+        except InputError:  # the calibrator cannot be used here, which was said when it was left out
+            return
+        yield MeasuredSets(str(stored.about["data"]), kind == "id", one.name, one.alpha, summary)
 
 
 def _kind(run: Run, stored: Predictions) -> Kind:

@@ -16,6 +16,7 @@ from calibrant.reporting.gallery import Gallery, gallery, weight
 from calibrant.reporting.measures import Answers, MeasuredRun, MeasuredSet, measure_run
 from calibrant.reporting.next_steps import next_steps
 from calibrant.reporting.pairs import Pairs, pairs
+from calibrant.reporting.relying import SET_WORDS
 from calibrant.reporting.results import KIND_WORDS, UNCALIBRATED, RunResults
 from calibrant.reporting.rows import MEASURES, Row, rows_of
 from calibrant.reporting.svg import SERIES, light_colours
@@ -274,6 +275,7 @@ def _fill(sections: Sequence[Section], title: str) -> str:
         sections=sections,
         measures=MEASURES,
         kinds=KIND_WORDS,
+        set_words=SET_WORDS,
         colours=light_colours(),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from calibrant.arrays import as_labels, as_probabilities
 from calibrant.errors import InputError
 from calibrant.metrics.scores import Scores, scores_of
+from calibrant.reporting.relying import Reliance
 
 Kind = Literal["id", "ood", "new"]
 KIND_WORDS: dict[Kind, str] = {
@@ -157,6 +158,7 @@ class RunResults:
         facts: further lines for "how it was made", name to value.
         near_duplicates: pairs of images that are almost the same, in the data it was tuned on.
         course: what was measured while it was tuned, see `calibrant.reporting.course.course_of`.
+        reliance: what its validation images say about relying on its answers, or None.
 
     Raises:
         InputError: if there is no set, or two sets have one name.
@@ -175,6 +177,7 @@ class RunResults:
     facts: Mapping[str, str] = field(default_factory=dict)
     near_duplicates: tuple[NearDuplicate, ...] = ()
     course: Sequence[Mapping[str, float]] = ()
+    reliance: Reliance | None = None
 
     def __post_init__(self) -> None:
         names = [one.name for one in self.sets]

@@ -10,6 +10,7 @@ import numpy as np
 from calibrant.metrics import Estimate, share
 from calibrant.reporting.formats import ends, number
 from calibrant.reporting.measures import Answers, MeasuredRun, MeasuredSet, accuracy_change
+from calibrant.reporting.relying import when_to_rely
 from calibrant.reporting.results import KIND_WORDS, UNCALIBRATED
 
 SAYS, WINDOW, ENOUGH = 0.9, 0.05, 20
@@ -87,7 +88,7 @@ def first_box(group: Sequence[MeasuredRun]) -> list[Point]:
     """
     lead = choose_lead(group)
     made = [_what_it_is(lead), *([_which_method(group, lead)] if sum(run.tuned for run in group) > 1 else [])]
-    made += [_how_often_right(lead), _says_ninety(lead.main)]
+    made += [_how_often_right(lead), _says_ninety(lead.main), *_when_to_rely(lead)]
     made += [point for kind in ("ood", "new") if (point := _elsewhere(lead, kind)) is not None]
     if lead.main.final_name != UNCALIBRATED:
         made.append(_calibrating(lead))
@@ -142,6 +143,15 @@ def _how_often_right(lead: MeasuredRun) -> Point:
             moved = "gained" if change.sign > 0 else "lost"
             text += f" Before tuning it was {before}: tuning {moved} {points(change)}."
     return Point("How often it is right", text)
+
+
+def _when_to_rely(lead: MeasuredRun) -> list[Point]:
+    reliance = lead.run.reliance
+    if reliance is None or not reliance.rules:
+        return []
+    confidence = "" if reliance.calibrator == UNCALIBRATED else f" after {calibrator_words(reliance.calibrator)}"
+    meant = f"This is the confidence{confidence}, tested on validation images; of shifted images it says nothing."
+    return [Point("When to rely on an answer", f"{when_to_rely(reliance.rules)} {meant}")]
 
 
 def near_ninety(answers: Answers) -> tuple[int, Estimate | None]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibrant.calibrate import calibrate
-from calibrant.evaluate import NONE, measure
+from calibrant.evaluate import NONE
+from calibrant.measuring import measure
 from calibrant.opening import open_model
 from calibrant.report import report
 from calibrant.resuming import AnotherRun

@@ -5,12 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from calibrant.calibrate import usable
-from calibrant.errors import CalibrantWarning, InputError, unknown
+from calibrant.comparing import differences, same_samples
+from calibrant.errors import CalibrantWarning, InputError
+from calibrant.measuring import about, measure
 from calibrant.seen import seen
 from calibrant.storage import write_json
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 SHOWN = ("accuracy", "ece", "nll")  # what fits a terminal; JSON and files have all
 NONE = "none"
-INFINITE = "infinite, since at least one label has the probability 0; null in JSON"
+AT_ONCE = 3  # measures that one table of the terminal holds
 
 
 def evaluate(
@@ -33,6 +35,10 @@ def evaluate(
     by: str | None = None,
     calibrator: str | None = None,
     bins: int = 15,
+    measures: Sequence[str] | None = None,
+    level: float | None = 0.95,
+    as_published: bool = False,
+    compare: str | Path | Run | None = None,
     allow_seen: bool = False,
     offline: bool = False,
 ) -> dict[str, Any]:
@@ -45,106 +51,106 @@ def evaluate(
         split: for a run, the split.
         by: a column of the predictions whose subgroups are measured one by one.
         calibrator: a calibrator file, one of the run's by name, or ``"none"``; by default none and all of the run's.
-        bins: bins of equal width of the calibration errors.
+        bins: how many bins the calibration errors have.
+        measures: which; by default all there are, see `calibrant.measuring.measure`. A run keeps the numbers only then.
+        level: confidence of the intervals; None for none.
+        as_published: whether the calibration errors of published code stand beside them.
+        compare: another run, its folder, or a file of predictions on the same samples, which is subtracted.
         allow_seen: measure even on images that the run was tuned on.
         offline: never open a socket.
 
     Returns:
-        ``source``, ``bins``, ``definitions`` and ``results``: for every set and calibrator the keys ``data``,
-        ``split``, ``calibrator``, ``n``, ``classes``, ``unit``, ``without_class``, ``seen``, ``measures`` and, with
-        `by`, ``by`` and ``groups``, worst first. An infinite ``nll`` has a ``note`` beside its value.
+        ``source``, ``bins``, ``level``, ``definitions`` and ``results``: for every set and calibrator the keys
+        ``data``, ``split``, ``calibrator``, ``n``, ``classes``, ``unit``, ``without_class``, ``seen`` and ``measures``;
+        where asked for, ``as_published``, ``minus`` and ``differences``, and ``by`` and ``groups``, worst first. A
+        value that is infinite or undefined has a ``note`` beside it.
 
     Raises:
-        InputError: if the predictions have no labels or no such column, or the images were tuned on.
+        InputError: if the predictions have no labels, no such column or measure, the images were tuned on, or those to
+            compare with are about other samples or classes.
     """
-    from calibrant.metrics.definitions import definitions
-    from calibrant.runs import Run
-
-    run = _run(source)
+    run, other_run = _run(source), None if compare is None else _run(compare)
+    other_name = "" if compare is None else _name(compare)
+    options: dict[str, Any] = {"bins": bins, "measures": measures, "level": level}
     results = []
     for stored in _sources(run, source, data, data_options, split, offline):
         known = _seen(run, stored, allow_seen)
         calibrators = _calibrators(run, calibrator, stored)
-        found = [{**one, "seen": known} for one in measure(stored, calibrators, bins=bins, by=by)]
-        if run is not None:
-            write_json(run.metrics_file(_about(stored, "data"), _about(stored, "split")), _finite(found))
+        measured = measure(stored, calibrators, by=by, as_published=as_published, **options)
+        found = [{**one, "seen": known} for one in measured]
+        if run is not None and measures is None and level is not None:
+            write_json(run.metrics_file(about(stored, "data"), about(stored, "split")), _finite(found))
+        other = None if compare is None else _other(other_run, compare, stored, data, data_options, offline)
+        if other is not None:
+            other = same_samples(stored, other, other_name)
+            _seen(other_run, other, allow_seen)
+            theirs = _calibrators(other_run, calibrator, other)
+            for one in found:
+                if (used := one["calibrator"]) in theirs:
+                    one["minus"] = other_name
+                    one["differences"] = differences(stored, calibrators[used], other, theirs[used], **options)
         results += found
-    shown = str(source.path if isinstance(source, Run) else source)
-    return {"source": shown, "bins": bins, "definitions": definitions(bins), "results": results}
+    if compare is not None and not any("differences" in one for one in results):
+        raise InputError(f"{other_name} has no predictions of the same data and split to compare with")
+    return {
+        "source": _name(source),
+        "bins": bins,
+        "level": level,
+        "definitions": _definitions(results),
+        "results": results,
+    }
 
 
-def measure(
-    stored: Predictions,
-    calibrators: Mapping[str, Calibrator | None],
-    *,
-    bins: int = 15,
-    by: str | None = None,
-) -> list[dict[str, Any]]:
-    """Measure one set of predictions with each of some calibrators.
+class Table(NamedTuple):
+    """What `calibrant.reporting.measures_table` shows: its arguments."""
 
-    Samples of none of the classes (label -1) are left out and counted.
-
-    Args:
-        stored: the predictions, with labels.
-        calibrators: name to calibrator; None stands for the model as it is.
-        bins: bins of equal width of the calibration errors.
-        by: a column whose subgroups are measured one by one, or None.
-
-    Returns:
-        The results of `evaluate`, without ``seen``.
-
-    Raises:
-        InputError: if there are no labels or there is no such column.
-    """
-    from calibrant.metrics import by_group, summary_with_intervals
-
-    if stored.labels is None:
-        raise InputError(
-            f"{_about(stored, 'data') or 'the predictions'}: there are no labels, so nothing can be measured"
-        )
-    inside = stored.labels >= 0
-    if not inside.any():
-        raise InputError(f"{_about(stored, 'data') or 'the predictions'}: no sample belongs to one of the classes")
-    chosen = stored.subset(inside)
-    if by is not None and by not in chosen.columns:
-        raise unknown("column of the predictions", by, chosen.columns)
-    unit = _about(stored, "unit") or None
-    units = chosen.columns.get(unit) if unit else None
-    results = []
-    for name, calibrator in calibrators.items():
-        table = chosen.probabilities() if calibrator is None else calibrator(chosen)
-        result: dict[str, Any] = {
-            "data": _about(stored, "data"),
-            "split": _about(stored, "split"),
-            "calibrator": name,
-            "n": len(chosen),
-            "classes": len(chosen.classes),
-            "unit": unit,
-            "without_class": int((~inside).sum()),
-            "measures": _noted(summary_with_intervals(table, chosen.labels, bins=bins, units=units)),
-        }
-        if by is not None:
-            result["by"] = by
-            groups = by_group(table, chosen.labels, chosen.columns[by], bins=bins, units=units)
-            result["groups"] = [{**group, "measures": _noted(group["measures"])} for group in groups]
-        results.append(result)
-    return results
+    title: str
+    rows: Sequence[Mapping[str, Any]]
+    about: tuple[str, ...]
+    measures: Sequence[str]
+    level: float | None
 
 
-def tables(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Sequence[Mapping[str, Any]], tuple[str, ...]]]:
-    """Arrange results for tables on the screen.
+def tables(
+    results: Sequence[Mapping[str, Any]], shown: Sequence[str] | None = None, level: float | None = 0.95
+) -> Iterator[Table]:
+    """Arrange results for tables on the screen that fit into a terminal of 80 columns.
 
     Args:
-        results: as `measure` gives them.
+        results: as `measure` gives them, or those of `evaluate`.
+        shown: the measures to show; by default `SHOWN`.
+        level: confidence of their intervals, or None.
 
     Yields:
-        A title, rows and the keys that say what a row is about: first all sets, then every subgrouping, worst first.
+        First all sets, then every subgrouping, worst first, then differences and what published code would have given.
     """
-    yield "Measured", results, ("data", "split", "calibrator", "n")
+    names = SHOWN if shown is None else tuple(shown)
+    yield from _in_parts("Measured", results, ("data", "split", "calibrator", "n"), names, level)
     for one in results:
         if "groups" in one:
             title = f"{one['data']} by {one['by']}, calibrator {one['calibrator']}, worst first".strip()
-            yield title, one["groups"], ("group", "n", "note")
+            yield from _in_parts(title, one["groups"], ("group", "n", "note"), names, level)
+    compared = [{**one, "measures": one["differences"]} for one in results if "differences" in one]
+    if compared:
+        title = f"Difference: these minus those of {compared[0]['minus']}"
+        yield from _in_parts(title, compared, ("data", "split", "calibrator", "n"), names, level)
+    published = [{**one, "measures": one["as_published"]} for one in results if "as_published" in one]
+    if published:
+        title = "As published code computes it, for comparison with papers only"
+        yield Table(title, published, ("data", "split", "calibrator"), list(published[0]["measures"]), None)
+
+
+def _in_parts(
+    title: str, rows: Sequence[Mapping[str, Any]], about: tuple[str, ...], names: Sequence[str], level: float | None
+) -> Iterator[Table]:
+    # the noise floor stands beside the ECE
+    there = [
+        name
+        for name in names
+        if any(name in row["measures"] for row in rows) and not (name == "ece_noise_floor" and "ece" in names)
+    ]
+    for start in range(0, len(there), AT_ONCE):
+        yield Table(title if start == 0 else "", rows, about, there[start : start + AT_ONCE], level)
 
 
 def what_was_measured(results: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -168,9 +174,18 @@ def what_was_measured(results: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def explain_columns(definitions: Mapping[str, str]) -> str:
+def explain_columns(definitions: Mapping[str, str], shown: Sequence[str] | None = None) -> str:
     """Say in one line each what the shown measures mean."""
-    return "\n".join(f"{name.replace('_', ' ')}: {definitions[name]}" for name in SHOWN)
+    names = SHOWN if shown is None else shown
+    return "\n".join(f"{name.replace('_', ' ')}: {definitions[name]}" for name in names if name in definitions)
+
+
+def _definitions(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in results:
+        for measured in (one["measures"], one.get("as_published", {})):
+            found |= {name: value["definition"] for name, value in measured.items()}
+    return found
 
 
 def _finite(value: Any) -> Any:
@@ -180,13 +195,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def _noted(measures: Mapping[str, Any]) -> dict[str, Any]:
-    """Say why a loss is infinite, since JSON has no number for that."""
-    if np.isfinite(measures["nll"]["value"]):
-        return dict(measures)
-    return {**measures, "nll": {**measures["nll"], "note": INFINITE}}
 
 
 def _run(source: str | Path | Run) -> Run | None:
@@ -214,10 +222,35 @@ def _sources(
     elif data is not None:
         yield run.predict(data, split, data_options=data_options, offline=offline)
     else:
-        stored = [one for one in run.predictions() if _about(one, "split") == split and one.labels is not None]
+        stored = [one for one in run.predictions() if about(one, "split") == split and one.labels is not None]
         if not stored:
             raise InputError(f"{run.path} holds no predictions of a {split} split; name one with --data")
         yield from stored
+
+
+def _other(
+    run: Run | None,
+    source: str | Path | Run,
+    stored: Predictions,
+    data: str | None,
+    data_options: Mapping[str, Any] | None,
+    offline: bool,
+) -> Predictions | None:
+    """Find the other predictions of the same set, or None if a run has none."""
+    from calibrant.predictions import read_predictions
+
+    if run is None:
+        return read_predictions(str(source))
+    name, split = about(stored, "data"), about(stored, "split")
+    if data is not None:
+        return run.predict(data, split, data_options=data_options, offline=offline)
+    return run.stored(name, split) if name and run.predictions_file(name, split).is_file() else None
+
+
+def _name(source: str | Path | Run) -> str:
+    from calibrant.runs import Run
+
+    return str(source.path if isinstance(source, Run) else source)
 
 
 def _calibrators(run: Run | None, chosen: str | None, stored: Predictions) -> dict[str, Calibrator | None]:
@@ -243,7 +276,3 @@ def _seen(run: Run | None, stored: Predictions, allowed: bool) -> int:
         raise InputError(f"{found}, which would flatter the model; leave them out, or add --allow-seen")
     warnings.warn(f"{found}: these numbers flatter the model", CalibrantWarning, stacklevel=3)
     return found.count
-
-
-def _about(stored: Predictions, key: str) -> str:
-    return str(stored.about.get(key) or "")

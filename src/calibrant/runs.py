@@ -315,10 +315,11 @@ class Run(RunFiles):
         """Measure all stored predictions that have labels, without and with every stored calibrator.
 
         Returns:
-            One entry for every evaluation set, split and calibrator, as `calibrant.evaluate.measure` gives them.
+            One entry for every evaluation set, split and calibrator, as `calibrant.measuring.measure` gives them.
         """
         from calibrant.calibrate import usable
-        from calibrant.evaluate import NONE, measure
+        from calibrant.evaluate import NONE
+        from calibrant.measuring import measure
 
         known = self.calibrators()
         labelled = (stored for stored in self.predictions() if stored.labels is not None and stored.labels.max() >= 0)

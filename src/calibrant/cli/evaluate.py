@@ -9,6 +9,8 @@ import typer
 
 from calibrant.cli.reading import Background, Names, Offline, OnBadImage, PixelLimit, Scenes, Template, Window
 
+ALL = "all"
+
 
 def evaluate(
     source: Annotated[Path, typer.Argument(help="Folder of a run, or predictions (.safetensors .npz .parquet .csv).")],
@@ -26,7 +28,21 @@ def evaluate(
         str | None,
         typer.Option(help="A calibrator file, one of the run's, or none; default: all of the run's."),
     ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Measures (see `calibrant list metrics`), or all; default: accuracy,ece,nll; JSON: all.",
+        ),
+    ] = None,
     bins: Annotated[int, typer.Option(min=1, help="Bins of the calibration errors.")] = 15,
+    interval: Annotated[str, typer.Option(metavar="LEVEL", help="Confidence of the intervals, or none.")] = "0.95",
+    as_published: Annotated[
+        bool, typer.Option("--as-published", help="Add calibration errors as published code computes them.")
+    ] = False,
+    compare: Annotated[
+        Path | None, typer.Option(help="Another run or predictions on the same samples, to be subtracted.")
+    ] = None,
     allow_seen: Annotated[bool, typer.Option("--allow-seen", help="Measure on images that were tuned on.")] = False,
     offline: Offline = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -36,16 +52,18 @@ def evaluate(
     Images of another folder than the tuned one (`--data folder:PATH`) are read as in tuning, unless said otherwise.
     All of them are test images, unless the folder has train, val and test folders or the manifest a column split.
 
-    Example: `calibrant evaluate logits.npz --json`, or `calibrant evaluate runs/pets --data folder:more-pets`
+    Example: `calibrant evaluate logits.npz --json`, or `calibrant evaluate runs/pets --data folder:more-pets`, or
+    `calibrant evaluate runs/pets-coop --compare runs/pets --metrics accuracy,ece,aurc`
     """
     from rich.console import Console
 
     from calibrant.cli import show
-    from calibrant.evaluate import SHOWN, explain_columns, tables, what_was_measured
     from calibrant.evaluate import evaluate as measure
+    from calibrant.evaluate import explain_columns, tables, what_was_measured
     from calibrant.image_options import data_options
     from calibrant.reporting import measures_table
 
+    chosen = None if metrics in (None, ALL) else [name.strip() for name in str(metrics).split(",")]
     result = measure(
         source,
         data=data,
@@ -62,6 +80,10 @@ def evaluate(
         by=by,
         calibrator=calibrator,
         bins=bins,
+        measures=chosen,
+        level=_level(interval),
+        as_published=as_published,
+        compare=compare,
         allow_seen=allow_seen,
         offline=offline,
     )
@@ -70,6 +92,21 @@ def evaluate(
         return
     for line in what_was_measured(result["results"]):
         typer.echo(line)
-    for title, rows, about in tables(result["results"]):
-        Console().print(measures_table(title, rows, about, SHOWN))
-    typer.echo(explain_columns(result["definitions"]))
+    shown = list(result["definitions"]) if metrics == ALL else chosen
+    for table in tables(result["results"], shown, result["level"]):
+        Console().print(measures_table(*table))
+    typer.echo(explain_columns(result["definitions"], shown))
+
+
+def _level(interval: str) -> float | None:
+    from calibrant.errors import InputError
+
+    if interval == "none":
+        return None
+    try:
+        level = float(interval)
+    except ValueError:
+        level = 0
+    if not 0 < level < 1:
+        raise InputError(f"--interval is a number between 0 and 1, such as 0.95, or none, not {interval}")
+    return level

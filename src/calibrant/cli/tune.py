@@ -44,7 +44,7 @@ def tune(
 
     from calibrant import tune as run_tuning
     from calibrant.cli import show
-    from calibrant.evaluate import SHOWN, tables
+    from calibrant.evaluate import tables
     from calibrant.reporting import measures_table
     from calibrant.tune import profile_for, read_settings
 
@@ -73,6 +73,6 @@ def tune(
         return
     chosen = profile or profile_for(method, model)
     typer.echo(f"{method}: {chosen} settings" + ("" if profile else " (by the model; --profile names others)"))
-    for title, rows, about in tables(results):
-        Console().print(measures_table(title, rows, about, SHOWN))
+    for table in tables(results):
+        Console().print(measures_table(*table))
     typer.echo(f"The run is in {run.path}. Next: calibrant calibrate '{run.path}'; calibrant report '{run.path}'")

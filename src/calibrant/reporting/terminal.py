@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,35 +14,58 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SHOWN = ("accuracy", "ece", "nll")
-INTERVAL = "Under each value: its 95 % interval."
-FLOOR = " Floor: the ECE that a perfectly calibrated model would show on as many images."
+FLOOR = "Floor: the ECE that a perfectly calibrated model would show on as many images"
+P_VALUE = "; under it how often chance alone gives it at least this ECE."
+HEADINGS = {
+    "ace": "ACE",
+    "mce": "MCE",
+    "classwise_ece": "class-wise\nECE",
+    "macro_f1": "macro\nF1",
+    "auroc": "AUROC",
+    "fpr95": "FPR@95",
+    "aurc": "AURC",
+    "e_aurc": "E-AURC",
+    "piece": "PIECE",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "class_auroc": "class\nAUROC",
+    "class_auprc": "class\nAUPRC",
+    "ece_noise_floor": "floor",
+}
+SHARES = {"balanced_accuracy", "macro_f1", "fpr95", "sensitivity", "specificity", "ppv", "npv", "signed_gap"}
 
 
 def measures_table(
-    title: str, rows: Sequence[Mapping[str, Any]], about: Sequence[str], measures: Sequence[str] = SHOWN
+    title: str,
+    rows: Sequence[Mapping[str, Any]],
+    about: Sequence[str],
+    measures: Sequence[str] = SHOWN,
+    level: float | None = 0.95,
 ) -> Table:
     """Arrange measured sets, methods or subgroups as a table.
 
     Args:
         title: stands above the table.
         rows: what each line is about, and under ``measures`` what `calibrant.metrics.summary_with_intervals` gave,
-            such as the results of `calibrant.evaluate.measure`.
+            such as the results of `calibrant.measuring.measure`.
         about: the keys of a row that say what it is about, such as ``("data", "method", "calibrator")``; what the
             first repeats is written once, what no row has is left out.
         measures: keys of the measures to show.
+        level: confidence of the intervals; None for none.
 
     Returns:
-        A rich table: value and 95 % interval per measure, the noise floor beside the calibration error.
+        A rich table: value and interval per measure, the noise floor and the p-value beside the calibration error.
     """
     from rich import box
     from rich.table import Table
 
     about = [key for key in about if any(row.get(key) not in (None, "") for row in rows)]
-    caption = INTERVAL + (FLOOR if "ece" in measures else "")
+    floor = "ece" in measures and any("ece_noise_floor" in row["measures"] for row in rows)
+    p_value = floor and any("p_value" in row["measures"].get("ece", {}) for row in rows)
     table = Table(
         title=_text(title),
         title_justify="left",
-        caption=caption,
+        caption=_caption(level, floor, p_value),
         caption_justify="left",
         box=box.SIMPLE,
         pad_edge=False,
@@ -50,17 +74,18 @@ def measures_table(
     for key in about:
         numeric = all(isinstance(row.get(key), int) for row in rows)
         table.add_column(_text(key.replace("_", " ")), justify="right" if numeric else "left", overflow="fold")
-    chosen = [measure for measure in MEASURES if measure.key in measures]
+    known = {measure.key: measure for measure in MEASURES}
+    chosen = [known.get(key) or _measure(key) for key in measures]
     for measure in chosen:
         table.add_column(measure.heading, justify="right", no_wrap=True)
-        if measure.key == "ece":
+        if measure.key == "ece" and floor:
             table.add_column("floor", justify="right", no_wrap=True)
     previous = None
     for row in rows:
         first, *others = (_text(row.get(key, "")) for key in about)
         if previous is not None and first != previous and others:
             table.add_section()
-        table.add_row("" if first == previous else first, *others, *_cells(row["measures"], chosen))
+        table.add_row("" if first == previous else first, *others, *_cells(row["measures"], chosen, level, floor))
         previous = first if others else None
     return table
 
@@ -71,11 +96,33 @@ def _text(value: Any) -> str:
     return escape(str(value))
 
 
-def _cells(measured: Mapping[str, Any], chosen: Sequence[Measure]) -> list[str]:
+def _caption(level: float | None, floor: bool, p_value: bool) -> str | None:
+    said = [] if level is None else [f"Under each value: its {100 * level:g} % interval."]
+    if floor:
+        said.append(FLOOR + (P_VALUE if p_value else "."))
+    return " ".join(said) or None
+
+
+def _measure(key: str) -> Measure:
+    return Measure(key, HEADINGS.get(key, key.replace("_", "\n")), key in SHARES, "")
+
+
+def _cells(measured: Mapping[str, Any], chosen: Sequence[Measure], level: float | None, floor: bool) -> list[str]:
     cells = []
     for measure in chosen:
-        found = Estimate.of(measured[measure.key])
-        cells.append(f"{number(found.value, measure.share)}\n{ends(found, measure.share)}")
-        if measure.key == "ece":
-            cells.append(number(measured["ece_noise_floor"]["value"], share=False))
+        one = measured.get(measure.key)
+        cells.append("–" if one is None else _cell(one, measure, level))
+        if measure.key == "ece" and floor:
+            limit = number(measured["ece_noise_floor"]["value"], share=False)
+            cells.append(f"{limit}\n{_chance(one['p_value'])}" if one and "p_value" in one else limit)
     return cells
+
+
+def _cell(one: Mapping[str, Any], measure: Measure, level: float | None) -> str:
+    value = "–" if math.isnan(one["value"]) else number(one["value"], measure.share)
+    return value if level is None else f"{value}\n{ends(Estimate.of(one), measure.share)}"
+
+
+def _chance(p: float) -> str:
+    """Write a p-value in five characters, the width of its column."""
+    return "p<.01" if p < 0.01 else "p>.99" if p > 0.99 else f"p={p:.2f}".replace("0.", ".")

@@ -74,6 +74,31 @@ def test_features_and_gradients_are_those_of_whole_prompts(
     assert _difference(ours, theirs, context) <= 1e-5
 
 
+def test_the_backward_pass_keeps_parts_of_the_projection_and_not_the_whole_beside_them(tiny: OpenClipEncoder) -> None:
+    tiny.requires_grad_(False)
+    context, ids, rest = _parts(tiny, NAMES["duplicates of length"], 5)
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        features = _shared(tiny, context, ids, rest)
+    assert features.requires_grad
+    tokens = 1 + len(context) + int((rest.argmax(dim=1) + 1).sum())
+    network, size = tiny.network, tokens * tiny.text_width * 4
+    hidden = network.transformer.resblocks[0].mlp.c_fc.out_features * tokens * 4
+    assert hidden in kept.values()
+    assert 3 * size not in kept.values()
+    # for each block: what two norms read, queries, keys and values, and the hidden layer; weights and the like beside
+    # them; the network itself is there anyway
+    own = {tensor.untyped_storage().data_ptr() for tensor in network.state_dict().values()}
+    total = sum(count for place, count in kept.items() if place not in own)
+    assert total <= 1.2 * tiny.text_layers * (5 * size + hidden)
+
+
 def test_weights_that_are_trained_get_the_same_gradients(tiny: OpenClipEncoder) -> None:
     context, ids, rest = _parts(tiny, NAMES["duplicates of length"], 5)
     for block in (0, -1):

@@ -104,8 +104,8 @@ def _behind_attention(block: Any, x: Tensor, attended: Tensor) -> Tensor:
 def _attend(attention: Attention, x: Tensor, row: Row) -> Tensor:
     """Attend from every token of the rows [B, T, W]."""
     q, k, v = attention.projections(x)  # [B, heads, T, W / heads]
-    before = slice(row.prefix)
-    prefix = F.scaled_dot_product_attention(q[:, :, before], k[:, :, before], v[:, :, before], is_causal=True)
+    q_prefix, k_prefix, v_prefix = (_own(part[:, :, : row.prefix]) for part in (q, k, v))
+    prefix = F.scaled_dot_product_attention(q_prefix, k_prefix, v_prefix, is_causal=True)
     mixed = torch.cat([prefix, _mix(q[:, :, row.prefix :], k, v, row, row.lengths)], dim=2)
     projected: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))
     return projected
@@ -132,15 +132,16 @@ def _mix(q: Tensor, k: Tensor, v: Tensor, row: Row, asking: list[int]) -> Tensor
     Returns:
         [B, heads, queries, d].
     """
-    q = q * q.shape[-1] ** -0.5
     queries = torch.split(q, [count * ask for count, ask in zip(row.counts, asking, strict=True)], dim=2)
     (k_prefix, *keys), (v_prefix, *values) = (torch.split(part, [row.prefix, *row.sizes], dim=2) for part in (k, v))
+    k_prefix, v_prefix = _own(k_prefix), _own(v_prefix)
     mixed = []
     for q_own, k_own, v_own, count, length in zip(queries, keys, values, row.counts, row.lengths, strict=True):
-        q_each, k_each, v_each = (_each(part, count) for part in (q_own, k_own, v_own))
+        q_each, k_each, v_each = (_own(_each(part, count)) for part in (q_own, k_own, v_own))
+        q_each.mul_(q.shape[-1] ** -0.5)
         visible = row.causal[length - q_each.shape[3] : length, :length].to(q.dtype)
         # scores with the prefix are one product for the whole group: its keys need no copies
-        on_prefix = _each(q_own @ k_prefix.mT, count)
+        on_prefix = _each(q_each.flatten(2, 3) @ k_prefix.mT, count)
         scores = torch.cat([on_prefix, q_each @ k_each.mT + visible], dim=-1)
         weights = scores.softmax(dim=-1).to(v.dtype)
         of_prefix, of_own = weights.tensor_split([row.prefix], dim=-1)
@@ -151,3 +152,8 @@ def _mix(q: Tensor, k: Tensor, v: Tensor, row: Row, asking: list[int]) -> Tensor
 def _each(group: Tensor, count: int) -> Tensor:
     """Tell the suffixes of a group apart: [B, heads, count x tokens, d] to [B, heads, count, tokens, d]."""
     return group.view(*group.shape[:2], count, -1, group.shape[-1])
+
+
+def _own(part: Tensor) -> Tensor:
+    """Copy a part, as products would by themselves, so that what they keep for the backward pass is not the whole."""
+    return part.clone(memory_format=torch.contiguous_format)

@@ -181,31 +181,54 @@ def in_transformers(encoder):
     return model.eval()
 
 
+def features_of(model, pixels, ids):
+    with torch.no_grad():
+        towers = model.get_image_features(pixels), model.get_text_features(ids)
+        return [torch.nn.functional.normalize(tower.pooler_output, dim=-1) for tower in towers]
+
+
 def test_the_adapter_is_that_of_the_clip_in_transformers(encoder, train, cache, pixels, tmp_path):
-    pytest.importorskip("transformers")
     tuned = tune(encoder, train, cache, {**ALL, "solver.learning_rate": 0.03})
     save_adapter(tuned, tmp_path, "somebody/clip")
     config = json.loads((tmp_path / "adapter_config.json").read_text())
-    model = in_transformers(encoder)
+    model, ids = in_transformers(encoder), encoder.tokenize(["a photo of a cat."])
+    torch.testing.assert_close(features_of(model, pixels, ids)[0], encoder.encode_image(pixels), atol=1e-5, rtol=0)
     tensors = load_file(tmp_path / "adapter_model.safetensors")
     prefix = "base_model.model."
     modules = {name.removeprefix(prefix).rpartition(".lora_")[0] for name in tensors}
     with torch.no_grad():
-        before = torch.nn.functional.normalize(model.get_image_features(pixels).pooler_output, dim=-1)
-        torch.testing.assert_close(before, encoder.encode_image(pixels), atol=1e-5, rtol=0)
         for module in modules:
             down, up = (tensors[f"{prefix}{module}.lora_{kind}.weight"] for kind in "AB")
             model.get_submodule(module).weight += config["lora_alpha"] / config["r"] * up @ down
-        after = torch.nn.functional.normalize(model.get_image_features(pixels).pooler_output, dim=-1)
-        torch.testing.assert_close(after, tuned.image_features(pixels), atol=1e-5, rtol=0)
-        ids = encoder.tokenize(["a photo of a cat."])
-        text = torch.nn.functional.normalize(model.get_text_features(ids).pooler_output, dim=-1)
-        torch.testing.assert_close(text, tuned.text_features(["cat"]), atol=1e-5, rtol=0)
-    # the pattern names the modules of the file and no other; peft 0.21.2 itself read such a folder and gave 1e-7
+    image, text = features_of(model, pixels, ids)
+    torch.testing.assert_close(image, tuned.image_features(pixels), atol=1e-5, rtol=0)
+    torch.testing.assert_close(text, tuned.text_features(["cat"]), atol=1e-5, rtol=0)
+    # the pattern names the modules of the file and no other
     chosen = {name for name, _ in model.named_modules() if re.fullmatch(config["target_modules"], name)}
     assert chosen == modules
     assert len(modules) == 2 * 2 * 4
     assert config["base_model_name_or_path"] == "somebody/clip"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, ALL, {"parameterization.towers": ["image"], "parameterization.projections": ["v", "out"]}],
+)
+def test_peft_reads_the_adapter(changes, encoder, train, cache, pixels, tmp_path):
+    from peft import PeftModel
+
+    tuned = tune(encoder, train, cache, {**changes, "solver.learning_rate": 0.03})
+    save_adapter(tuned, tmp_path)
+    ids = encoder.tokenize(["a photo of a cat."])
+    before, model = in_transformers(encoder), PeftModel.from_pretrained(in_transformers(encoder), tmp_path)
+    image, text = features_of(model, pixels, ids)
+    torch.testing.assert_close(image, tuned.image_features(pixels), atol=1e-5, rtol=0)
+    torch.testing.assert_close(text, tuned.text_features(["cat"]), atol=1e-5, rtol=0)
+    assert (image - features_of(before, pixels, ids)[0]).abs().max() > 1e-3
+    # every tensor of the file has found its place: none is left as peft starts it, an update of zero
+    updates = [tensor for name, tensor in model.named_parameters() if ".lora_B." in name]
+    assert len(updates) == len(load_file(tmp_path / "adapter_model.safetensors")) / 2
+    assert all(bool(tensor.abs().max() > 0) for tensor in updates)
 
 
 def test_an_adapter_of_something_else_is_refused(encoder, train, cache, tmp_path):

@@ -13,9 +13,10 @@ from calibrant.errors import InputError
 from calibrant.storage import digest, read_json, write_json
 
 if TYPE_CHECKING:
-    from calibrant.calibration import AnswerRule, Calibrator
+    from calibrant.calibration import AnswerRule, Calibrator, Prior
     from calibrant.predictions import Predictions
     from calibrant.runs import Run
+    from calibrant.unknown_images import KnownImages
 
 FORMAT = 1
 THRESHOLD = "threshold"
@@ -60,13 +61,23 @@ class ValidationParts:
     threshold: Part
 
 
-def stored_rule(run: Run, calibrator: Calibrator, risk: float, *, offline: bool = False) -> AnswerRule:
+def stored_rule(
+    run: Run,
+    calibrator: Calibrator,
+    risk: float,
+    *,
+    prior: Prior | None = None,
+    known: KnownImages | None = None,
+    offline: bool = False,
+) -> AnswerRule:
     """Give the rule of a run for a calibrator and a risk, and store it with its evidence if it is new.
 
     Args:
         run: the run.
         calibrator: the fitted calibrator that is used.
         risk: the share of answers that may be wrong.
+        prior: the class frequencies that the answers are corrected for, or None for those of the validation images.
+        known: tells images of none of the classes, which are not answered; None if all are.
         offline: never open a socket, should validation images have to be predicted.
 
     Returns:
@@ -78,13 +89,17 @@ def stored_rule(run: Run, calibrator: Calibrator, risk: float, *, offline: bool 
     from calibrant.calibration.selective import CERTAINTY, AnswerRule, check_promise
 
     check_promise(risk, CERTAINTY)
-    made_by = digest(FORMAT, run.record["weights"], calibrator_digest(calibrator), risk, CERTAINTY)
-    file = run.threshold_file(calibrator.name, risk)
+    assumed, told = None if prior is None else prior.record(), None if known is None else known.rule.record()
+    made_by = digest(FORMAT, run.record["weights"], calibrator_digest(calibrator), risk, CERTAINTY, assumed, told)
+    kinds = [calibrator.name, *(["prior"] if assumed else []), *(["known"] if told else [])]
+    file = run.threshold_file(".".join(kinds), risk)
     if file.is_file():
         stored = read_json(file)
         if isinstance(stored, dict) and stored.get("made_by") == made_by:
             return AnswerRule(**stored["rule"])
-    rule = find_rule(validation_parts(validation_of(run, offline=offline), calibrator), risk)
+    validation = validation_of(run, offline=offline)
+    parts = validation_parts(validation if known is None else validation.subset(known(validation)), calibrator)
+    rule = find_rule(parts if prior is None else at_prior(parts, prior), risk)
     write_json(
         file,
         {
@@ -93,6 +108,8 @@ def stored_rule(run: Run, calibrator: Calibrator, risk: float, *, offline: bool 
             "calibrator": calibrator.name,
             "data": run.record["data"]["name"],
             "rule": rule.record(),
+            "prior": assumed,
+            "known": told,
             "made_by": made_by,
         },
     )
@@ -116,6 +133,30 @@ def find_rule(parts: ValidationParts, risk: float) -> AnswerRule:
         choice.confidence, choice.correct, risk=risk, images=len(tested.labels), units=choice.units
     )
     return answer_rule(tested.confidence, tested.correct, risk=risk, candidates=candidates, units=tested.units)
+
+
+def at_prior(parts: ValidationParts, prior: Prior) -> ValidationParts:
+    """Turn validation images into a sample of images with other class frequencies, and correct their probabilities.
+
+    Args:
+        parts: of the validation images.
+        prior: the frequencies.
+
+    Returns:
+        The parts with fewer images, see `Prior.sample`.
+
+    Raises:
+        InputError: if a part has no image left.
+    """
+    return ValidationParts(*(_at_prior(part, prior) for part in (parts.choice, parts.threshold)))
+
+
+def _at_prior(part: Part, prior: Prior) -> Part:
+    kept = prior.sample(part.labels)
+    if not kept.any():
+        raise InputError("no validation image is left when they are drawn in the assumed class frequencies")
+    units = None if part.units is None else part.units[kept]
+    return Part(prior.correct(part.probabilities[kept]), part.labels[kept], units)
 
 
 def validation_of(run: Run, *, offline: bool = False) -> Predictions:

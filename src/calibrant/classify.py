@@ -18,8 +18,12 @@ from calibrant.storage import digest
 
 if TYPE_CHECKING:
     from calibrant.calibration import Calibrator, Costs
+    from calibrant.predictions import Predictions
+    from calibrant.prevalence import AssumedPrior
     from calibrant.runs import Run
     from calibrant.tuning.tuned_model import TunedModel
+
+ESTIMATE_ON = 10_000  # images at most; more hardly change class frequencies
 
 
 def classify(
@@ -32,6 +36,9 @@ def classify(
     calibrator: str | None = None,
     abstain: float | None = None,
     costs: str | Path | Costs | None = None,
+    prior: AssumedPrior | None = None,
+    none_of_these: str | None = None,
+    keep_known: float = 0.95,
     batch_size: int = 64,
     offline: bool = False,
     progress: bool = False,
@@ -54,35 +61,59 @@ def classify(
         costs: what answers and asking a human cost, or a file of it (see `calibrant.calibration.read_costs`). The
             column ``verdict`` then says ``answer`` or ``ask``, ``decision`` the cheapest class and ``expected_cost``
             what it is expected to cost.
+        prior: frequencies of some classes among these images, as text ``"defect=0.02"`` or class name to frequency (the
+            others share the rest), or ``"estimate"`` to estimate all of them on the images first, which are then read
+            twice. Confidence is corrected for it, before any threshold.
+        none_of_these: a score of `calibrant.calibration.familiarity.SCORES`. The column ``verdict`` then says ``none of
+            these`` of images that look like none of the classes.
+        keep_known: the share of images of the classes that is not to be called so; the threshold of the score is fitted
+            for it on the validation images.
         batch_size: images at a time.
         offline: never open a socket.
         progress: show a progress bar.
 
     Returns:
         How many images were ``classified``, ``already_there`` and ``unreadable``; with `abstain` or `costs` also how
-        many ``unsure`` or to ``ask`` about, and under ``evidence`` what is known of these decisions.
+        many ``unsure`` or to ``ask`` about, and under ``evidence`` what is known of these decisions; with
+        `none_of_these` how many are ``none of these``, with `prior` the class frequencies under ``prior``.
 
     Raises:
-        InputError: if run, images, table, classes, calibrator or costs cannot be used, or no confidence keeps the
-            promise of `abstain`.
+        InputError: if run, images, table, classes, calibrator, costs, prior or score cannot be used, or no confidence
+            keeps the promise of `abstain`.
     """
     from calibrant.calibrate import calibrator_digest, calibrator_of
+    from calibrant.calibration import PriorCorrection
+    from calibrant.prevalence import prior_record, prior_sentence, stored_prior
     from calibrant.runs import Run
+    from calibrant.unknown_images import known_images
 
     run = run if isinstance(run, Run) else Run.load(run)
     names = class_list(run.classes, classes, add_classes)
     chosen = calibrator_of(run, calibrator, names, offline=offline)
-    decider = decider_of(run, chosen, names, abstain=abstain, costs=costs, offline=offline)
+    files = list(find_images(images))
+    assumed = None
+    if prior is not None:
+        sample = evenly(files, ESTIMATE_ON)
+        made_of = [names, calibrator_digest(chosen), [_stamp(file) for file in sample]]
+
+        def estimate_on() -> npt.NDArray[np.float64]:
+            asked = _Answerer(run.tuned_model(offline=offline), names, chosen, None, run.image_options)
+            return asked.all_probabilities(_batches(sample, batch_size, progress))
+
+        assumed = stored_prior(run, prior, names, estimate_on, made_of=made_of, offline=offline)
+    known = None if none_of_these is None else known_images(run, none_of_these, keep_known, offline=offline)
+    decider = decider_of(run, chosen, names, abstain=abstain, costs=costs, prior=assumed, known=known, offline=offline)
+    if assumed is not None:
+        chosen = PriorCorrection(chosen, assumed)
     decided = () if decider is None else decider.columns
     table = open_table(to, decided)
     decides = [] if decider is None else [decider.identity()]
     made_by = digest(run.record["weights"], names, run.templates, calibrator_digest(chosen), *decides)[:12]
     done = _done_before(table, made_by, to)
-    files = list(find_images(images))
     waiting = [file for file in files if str(file) not in done]
     counts = {"classified": 0, "already_there": len(files) - len(waiting), "unreadable": 0}
-    if decider is not None:
-        counts[decider.handed_on] = 0
+    handed_on = () if decider is None else decider.handed_on
+    counts |= dict.fromkeys(handed_on, 0)
     if waiting:
         answerer = _Answerer(run.tuned_model(offline=offline), names, chosen, decider, run.image_options)
         for batch in _batches(waiting, batch_size, progress):
@@ -91,10 +122,13 @@ def classify(
             bad = sum(1 for row in rows if row.get("error"))
             counts["unreadable"] += bad
             counts["classified"] += len(rows) - bad
-            if decider is not None:
-                counts[decider.handed_on] += sum(1 for row in rows if row.get("verdict") == decider.handed_on)
+            for verdict in handed_on:
+                counts[verdict] += sum(1 for row in rows if row.get("verdict") == verdict)
     table.finish()
-    return counts if decider is None else {**counts, "evidence": decider.says()}
+    result: dict[str, Any] = dict(counts)
+    if assumed is not None:
+        result["prior"] = {"says": prior_sentence(assumed), **prior_record(run, assumed)}
+    return result if decider is None else {**result, "evidence": decider.says()}
 
 
 def class_list(tuned: Sequence[str], classes: str | Sequence[str] | None, add: str | Sequence[str] | None) -> list[str]:
@@ -186,34 +220,75 @@ class _Answerer:
 
     def rows(self, files: Sequence[Path]) -> list[Row]:
         """Classify a batch; a file that cannot be read becomes a row with the reason."""
-        from calibrant.data.images import read_image
-
         pixels, reasons = [], {}
         for file in files:
-            try:
-                pixels.append(read_image(file, **self.image_options))
-            except (InputError, OSError) as error:
-                reasons[file] = " ".join(str(error).split())
-        tables = iter(self.probabilities(pixels)) if pixels else iter(())
+            read = self._read(file)
+            if isinstance(read, str):
+                reasons[file] = read
+            else:
+                pixels.append(read)
+        answered = iter(self._answered(pixels)) if pixels else iter(())
         return [
-            {"file": str(file), "error": reasons[file]} if file in reasons else self._row(file, next(tables))
+            {"file": str(file), "error": reasons[file]} if file in reasons else {"file": str(file), **next(answered)}
             for file in files
         ]
 
-    def probabilities(self, pixels: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float64]:
-        """Give calibrated probabilities [N, C] for N images."""
+    def all_probabilities(self, batches: Iterable[Sequence[Path]]) -> npt.NDArray[np.float64]:
+        """Give calibrated probabilities [N, C] for all images that can be read."""
+        tables = []
+        for files in batches:
+            pixels = [read for read in map(self._read, files) if not isinstance(read, str)]
+            if pixels:
+                tables.append(self.calibrator(self._predict(pixels)))
+        if not tables:
+            raise InputError("none of the images can be read, so no class frequencies can be estimated on them")
+        return np.concatenate(tables)
+
+    def _read(self, file: Path) -> npt.NDArray[np.uint8] | str:
+        """Read an image, or say why not."""
+        from calibrant.data.images import read_image
+
+        try:
+            return read_image(file, **self.image_options)
+        except (InputError, OSError) as error:
+            return " ".join(str(error).split())
+
+    def _predict(self, pixels: Sequence[npt.NDArray[np.uint8]]) -> Predictions:
         from calibrant.predict import answer
 
         compared = "zero_shot_logits" in self.calibrator.reads
-        return self.calibrator(answer(self.model, pixels, self.names, zero_shot=compared))
+        return answer(self.model, pixels, self.names, zero_shot=compared)
 
-    def _row(self, file: Path, probabilities: npt.NDArray[np.float64]) -> Row:
-        row: Row = {"file": str(file), **(self.decider.row(probabilities) if self.decider is not None else {})}
+    def _answered(self, pixels: Sequence[npt.NDArray[np.uint8]]) -> list[Row]:
+        predictions = self._predict(pixels)
+        tables = self.calibrator(predictions)
+        decided = [{}] * len(tables) if self.decider is None else self.decider.rows(predictions, tables)
+        return [{**first, **self._likeliest(table)} for first, table in zip(decided, tables, strict=True)]
+
+    def _likeliest(self, probabilities: npt.NDArray[np.float64]) -> Row:
+        row: Row = {}
         for rank, index in enumerate(np.argsort(-probabilities, kind="stable")[:TOP], start=1):
             ending = "" if rank == 1 else f"_{rank}"
             row[f"answer{ending}"] = self.names[index]
             row[f"confidence{ending}"] = round(float(probabilities[index]), 6)
         return row
+
+
+def evenly(files: Sequence[Path], most: int) -> list[Path]:
+    """Choose files evenly from a list, all of them if there are no more than `most`.
+
+    Example:
+        >>> [str(file) for file in evenly([Path("a"), Path("b"), Path("c"), Path("d"), Path("e")], 3)]
+        ['a', 'c', 'e']
+    """
+    if len(files) <= most:
+        return list(files)
+    return [files[i] for i in np.linspace(0, len(files) - 1, most).round().astype(np.int64)]
+
+
+def _stamp(file: Path) -> list[Any]:
+    known = file.stat()
+    return [str(file), known.st_size, known.st_mtime_ns]
 
 
 def _done_before(table: AnswerTable, made_by: str, to: str | Path) -> set[str]:

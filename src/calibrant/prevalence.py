@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from calibrant.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from calibrant.predictions import Predictions
     from calibrant.runs import Run
 
+FORMAT = 1
 ESTIMATE = "estimate"
 AssumedPrior = str | Mapping[str, float]
 """``"estimate"``, or what `calibrant.calibration.given_prior` takes."""
@@ -51,6 +54,47 @@ def prior_of(
     if assumed == ESTIMATE:
         return estimated_prior(probabilities(), known, classes)
     return given_prior(known, assumed, classes)
+
+
+def stored_prior(
+    run: Run,
+    assumed: AssumedPrior,
+    classes: Sequence[str],
+    probabilities: Callable[[], Float64],
+    *,
+    made_of: Any,
+    offline: bool = False,
+) -> Prior:
+    """Give class frequencies as `prior_of`, and store them in the run; the same estimate is not made twice.
+
+    Args:
+        run: the run.
+        assumed: frequencies, or ``"estimate"``.
+        classes: the class list that is chosen from.
+        probabilities: gives calibrated probabilities of the images at hand, [N, C].
+        made_of: what decides these probabilities besides the run, as JSON can hold it.
+        offline: never open a socket.
+
+    Returns:
+        Both frequencies.
+
+    Raises:
+        InputError: as for `prior_of`.
+    """
+    from calibrant.calibration import Prior
+    from calibrant.storage import digest, read_json, write_json
+
+    estimated = assumed == ESTIMATE
+    of = made_of if estimated else dict(assumed) if isinstance(assumed, Mapping) else assumed
+    file = run.prior_file(digest(FORMAT, run.record["weights"], of)[:12])
+    if estimated and file.is_file():
+        stored = read_json(file)
+        if list(classes) == list(stored["assumed"]):
+            before, now = (np.array(list(stored[name].values())) for name in ("validation", "assumed"))
+            return Prior(list(classes), before, now, stored["estimated_on"])
+    prior = prior_of(run, assumed, classes, probabilities, offline=offline)
+    write_json(file, {"format": FORMAT, "says": prior_sentence(prior), **prior_record(run, prior)})
+    return prior
 
 
 def with_prior(
@@ -121,8 +165,6 @@ def prior_sentence(prior: Prior) -> str:
         >>> prior_sentence(Prior(["ok", "defect"], [0.95, 0.05], [0.98, 0.02]))
         'Class frequencies given: defect 2 % (validation 5 %), ok 98 % (validation 95 %).'
     """
-    import numpy as np
-
     order = np.argsort(-np.abs(np.log(np.maximum(prior.ratio, 1e-12))), kind="stable")
     shares = [(prior.classes[i], 100 * prior.assumed[i], 100 * prior.known[i]) for i in order[:3]]
     parts = [f"{name} {now:.3g} % (validation {before:.3g} %)" for name, now, before in shares]

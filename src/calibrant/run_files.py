@@ -67,6 +67,9 @@ class RunFiles:
     def threshold_file(self, calibrator: str, risk: float) -> Path:
         return self.path / "thresholds" / f"{calibrator}.{risk:g}.json"
 
+    def prior_file(self, name: str) -> Path:
+        return self.path / "priors" / f"{name}.json"
+
     # ---- tables -----------------------------------------------------------------------------------------------
 
     def write_manifest(self, rows: Sequence[Listed]) -> None:

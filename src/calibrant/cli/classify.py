@@ -25,6 +25,17 @@ def classify(
     costs: Annotated[
         Path | None, typer.Option(help="CSV file of what answers cost: true,CLASS,...,ask; decide by it.")
     ] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(metavar="CLASS=SHARE", help="How frequent classes are here: defect=0.02, or estimate."),
+    ] = None,
+    none_of_these: Annotated[
+        str | None,
+        typer.Option(metavar="SCORE", help="Say so of images of no class: by mcm, energy, nearness or nouns."),
+    ] = None,
+    keep_known: Annotated[
+        float, typer.Option(metavar="SHARE", help="Images of the classes that --none-of-these is to keep.")
+    ] = 0.95,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     offline: Offline = False,
     json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
@@ -36,6 +47,8 @@ def classify(
 
     With --abstain RISK a column says answer or unsure: no more than that share of the answers is wrong, with 95 %
     certainty, as tested on validation images. With --costs it says answer or ask, whichever is expected to be cheaper.
+    With --none-of-these it says none of these of images that look unlike the classes. With --prior confidence is
+    corrected for other class frequencies than those of the validation images, before any threshold.
 
     Example: `calibrant classify runs/pets new-photos --to results.csv --add-classes "fox, wolf"`
     """
@@ -51,6 +64,9 @@ def classify(
         calibrator=calibrator,
         abstain=abstain,
         costs=costs,
+        prior=prior,
+        none_of_these=none_of_these,
+        keep_known=keep_known,
         batch_size=batch_size,
         offline=offline,
         progress=not json,
@@ -58,9 +74,11 @@ def classify(
     if json:
         show.as_json(counts)
     else:
-        if "evidence" in counts:
-            typer.echo(counts["evidence"]["says"])
-        handed_on = [f" ({counts[verdict]} {verdict})" for verdict in ("unsure", "ask") if verdict in counts]
+        for said in ("prior", "evidence"):
+            if said in counts:
+                typer.echo(counts[said]["says"])
+        verdicts = ("unsure", "ask", "none of these")
+        handed_on = [f" ({counts[verdict]} {verdict})" for verdict in verdicts if verdict in counts]
         typer.echo(
             f"{counts['classified']} images classified{''.join(handed_on)}, "
             f"{counts['already_there']} were already in {to}, {counts['unreadable']} could not be read"

@@ -11,13 +11,14 @@ import numpy as np
 
 from calibrant.calibrate import usable
 from calibrant.comparing import differences, same_samples
+from calibrant.costing import given_costs, refuse_unmeasured, thresholds, with_costs
 from calibrant.errors import CalibrantWarning, InputError
 from calibrant.measuring import about, measure
 from calibrant.seen import seen
 from calibrant.storage import write_json
 
 if TYPE_CHECKING:
-    from calibrant.calibration import Calibrator
+    from calibrant.calibration import Calibrator, Costs
     from calibrant.predictions import Predictions
     from calibrant.runs import Run
 
@@ -39,6 +40,7 @@ def evaluate(
     level: float | None = 0.95,
     as_published: bool = False,
     compare: str | Path | Run | None = None,
+    costs: str | Path | Costs | None = None,
     allow_seen: bool = False,
     offline: bool = False,
 ) -> dict[str, Any]:
@@ -56,13 +58,15 @@ def evaluate(
         level: confidence of the intervals; None for none.
         as_published: whether the calibration errors of published code stand beside them.
         compare: another run, its folder, or a file of predictions on the same samples, which is subtracted.
+        costs: what answers and asking a human cost, or a file of it; decisions by expected cost are measured, too.
         allow_seen: measure even on images that the run was tuned on.
         offline: never open a socket.
 
     Returns:
         ``source``, ``bins``, ``level``, ``definitions`` and ``results``: for every set and calibrator the keys
         ``data``, ``split``, ``calibrator``, ``n``, ``classes``, ``unit``, ``without_class``, ``seen`` and ``measures``;
-        where asked for, ``as_published``, ``minus`` and ``differences``, and ``by`` and ``groups``, worst first. A
+        where asked for, ``as_published``, ``minus`` and ``differences``, ``costs`` (see
+        `calibrant.costing.measured_costs`), and ``by`` and ``groups``, worst first. With costs also ``thresholds``. A
         value that is infinite or undefined has a ``note`` beside it.
 
     Raises:
@@ -71,13 +75,14 @@ def evaluate(
     """
     run, other_run = _run(source), None if compare is None else _run(compare)
     other_name = "" if compare is None else _name(compare)
+    priced = None if costs is None else given_costs(costs)
     options: dict[str, Any] = {"bins": bins, "measures": measures, "level": level}
     results = []
     for stored in _sources(run, source, data, data_options, split, offline):
         known = _seen(run, stored, allow_seen)
         calibrators = _calibrators(run, calibrator, stored)
         measured = measure(stored, calibrators, by=by, as_published=as_published, **options)
-        found = [{**one, "seen": known} for one in measured]
+        found = with_costs([{**one, "seen": known} for one in measured], stored, calibrators, priced)
         if run is not None and measures is None and level is not None:
             write_json(run.metrics_file(about(stored, "data"), about(stored, "split")), _finite(found))
         other = None if compare is None else _other(other_run, compare, stored, data, data_options, offline)
@@ -92,12 +97,15 @@ def evaluate(
         results += found
     if compare is not None and not any("differences" in one for one in results):
         raise InputError(f"{other_name} has no predictions of the same data and split to compare with")
+    if priced is not None:
+        refuse_unmeasured(results, priced)
     return {
         "source": _name(source),
         "bins": bins,
         "level": level,
         "definitions": _definitions(results),
         "results": results,
+        **({} if priced is None else {"thresholds": thresholds(priced)}),
     }
 
 

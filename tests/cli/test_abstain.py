@@ -92,9 +92,7 @@ def test_only_images_that_the_calibrator_has_not_seen_are_evidence(
 ) -> None:
     opened = Run.load(run)
     stored = opened.stored(opened.record["data"]["name"], "validation")
-    result = json.loads(
-        calibrant("classify", run, new_pictures, "--to", "a.csv", "--abstain", "0.05", "--json").stdout
-    )
+    result = json.loads(calibrant("classify", run, new_pictures, "--to", "a.csv", "--abstain", "0.05", "--json").stdout)
     tested = stored.subset(stored.columns["part"] == "threshold")
     confidence = Run.load(run).calibrator("temperature")(tested)
     sure = confidence.max(axis=1) >= result["evidence"]["threshold"]
@@ -169,3 +167,23 @@ def test_decisions_by_cost(calibrant: Words, run: Path, new_pictures: Path) -> N
     words = ("--classes", "cat, dog", "--costs", "two.csv")
     assert "is not known" in calibrant("classify", run, new_pictures, "--to", "b.csv", *words).stdout
     assert {row["verdict"] for row in table_of("b.csv")} == {"answer"}
+
+
+def test_evaluate_measures_decisions_by_cost(calibrant: Words, run: Path, tmp_path: Path) -> None:
+    Path("costs.csv").write_text(COSTS, encoding="utf-8")
+    measured = json.loads(calibrant("evaluate", run, "--costs", "costs.csv", "--split", "validation", "--json").stdout)
+    (one,) = measured["results"]
+    assert one["costs"]["cost"]["low"] <= one["costs"]["cost"]["value"] <= one["costs"]["cost"]["high"]
+    assert one["costs"]["n"] == 1200
+    assert {row["class"] for row in measured["thresholds"]} == {"Füchsin", "olive green", "sky"}
+    assert all(0 < row["never_below"] <= row["always_from"] <= 1 for row in measured["thresholds"])
+    shown = " ".join(calibrant("evaluate", run, "--costs", "costs.csv", "--split", "validation").stdout.split())
+    assert one["costs"]["says"] in shown
+    assert "'olive green' is the cheapest decision from probability 0.6 on" in shown
+    # of what is no Füchsin, 0.4 instead of 1 (sky) or 8 (olive green) can be saved by asking
+    assert "'Füchsin' may be the cheapest decision from probability 0.6 on, and always is from 0.95 on" in shown
+    np.savez("two.npz", logits=np.eye(2), labels=[0, 1], classes=["a", "b"])
+    refused = calibrant("evaluate", "two.npz", "--costs", "costs.csv")
+    assert refused.exit_code == 2
+    assert refused.stderr.count("\n") == 1
+    assert "none of the predictions has just these" in refused.stderr

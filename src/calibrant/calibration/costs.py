@@ -161,8 +161,14 @@ class CostSummary:
     asked: float
     n: int
 
-    def sentence(self) -> str:
+    def sentence(self, images: str = "validation images") -> str:
         """Say it in plain words.
+
+        Args:
+            images: what was measured on.
+
+        Returns:
+            One sentence.
 
         Example:
             >>> costs = Costs(["cat", "dog"], [[0.0, 1.0], [9.0, 0.0]], [0.5, 0.5])
@@ -172,7 +178,7 @@ class CostSummary:
         """
         human = f"{100 * self.asked:.0f} % of images go to a human"
         return (
-            f"On {self.n} validation images these decisions cost {_with_interval(self.cost)}, always giving the "
+            f"On {self.n} {images} these decisions cost {_with_interval(self.cost)}, always giving the "
             f"likeliest answer {_with_interval(self.likeliest, '')}; {human}."
         )
 

@@ -43,6 +43,9 @@ def evaluate(
     compare: Annotated[
         Path | None, typer.Option(help="Another run or predictions on the same samples, to be subtracted.")
     ] = None,
+    costs: Annotated[
+        Path | None, typer.Option(help="CSV file of what answers cost: true,CLASS,...,ask; measure decisions by it.")
+    ] = None,
     allow_seen: Annotated[bool, typer.Option("--allow-seen", help="Measure on images that were tuned on.")] = False,
     offline: Offline = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -58,6 +61,7 @@ def evaluate(
     from rich.console import Console
 
     from calibrant.cli import show
+    from calibrant.costing import in_words
     from calibrant.evaluate import evaluate as measure
     from calibrant.evaluate import explain_columns, tables, what_was_measured
     from calibrant.image_options import data_options
@@ -84,6 +88,7 @@ def evaluate(
         level=_level(interval),
         as_published=as_published,
         compare=compare,
+        costs=costs,
         allow_seen=allow_seen,
         offline=offline,
     )
@@ -96,6 +101,8 @@ def evaluate(
     for table in tables(result["results"], shown, result["level"]):
         Console().print(measures_table(*table))
     typer.echo(explain_columns(result["definitions"], shown))
+    for line in in_words(result["results"], result.get("thresholds", [])):
+        typer.echo(line)
 
 
 def _level(interval: str) -> float | None:

@@ -81,9 +81,11 @@ def _calibrators() -> Rows:
 
 
 def _metrics() -> Rows:
-    from calibrant.metrics.definitions import BETTER, definitions
+    from calibrant.metrics.definitions import BETTER, definitions, more_definitions
 
-    return [{"name": name, "definition": text, "better": BETTER.get(name, "")} for name, text in definitions().items()]
+    some = {name: text.format(positive="the second class") for name, text in more_definitions().items()}
+    known = {**definitions(), **some}
+    return [{"name": name, "definition": text, "better": BETTER.get(name, "")} for name, text in known.items()]
 
 
 KINDS: dict[str, Callable[[], Rows]] = {

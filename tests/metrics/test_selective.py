@@ -129,6 +129,17 @@ def test_the_order_of_the_samples_does_not_matter(pairs, random):
     assert e_aurc(*first) <= aurc(*first) + 1e-12
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_torch_tensors_are_accepted(dtype):
+    torch = pytest.importorskip("torch")
+    probs, labels = table(*SETS["tied"])
+    given_ = torch.tensor(probs, dtype=getattr(torch, dtype)), torch.tensor(labels)
+    rounded = given_[0].double().numpy()
+    expected = confidence_auroc(rounded / rounded.sum(axis=1, keepdims=True), labels)
+    assert confidence_auroc(*given_) == pytest.approx(expected, abs=0.01)
+    assert aurc(*given_) == pytest.approx(aurc(probs, labels), abs=0.01)
+
+
 def test_bad_options_are_refused():
     with pytest.raises(InputError, match="recall"):
         fpr_at_95([[0.7, 0.3]], [0], recall=0)

@@ -14,12 +14,15 @@ from calibrant.comparing import differences, same_samples
 from calibrant.costing import given_costs, refuse_unmeasured, thresholds, with_costs
 from calibrant.errors import CalibrantWarning, InputError
 from calibrant.measuring import about, measure
+from calibrant.prevalence import with_frequencies, with_prior
 from calibrant.seen import seen
 from calibrant.storage import write_json
+from calibrant.unknown_images import against_unknown, holds_unknown, only_unknown
 
 if TYPE_CHECKING:
     from calibrant.calibration import Calibrator, Costs
     from calibrant.predictions import Predictions
+    from calibrant.prevalence import AssumedPrior
     from calibrant.runs import Run
 
 SHOWN = ("accuracy", "ece", "nll")  # what fits a terminal; JSON and files have all
@@ -41,6 +44,8 @@ def evaluate(
     as_published: bool = False,
     compare: str | Path | Run | None = None,
     costs: str | Path | Costs | None = None,
+    prior: AssumedPrior | None = None,
+    nouns: bool = False,
     allow_seen: bool = False,
     offline: bool = False,
 ) -> dict[str, Any]:
@@ -59,6 +64,9 @@ def evaluate(
         as_published: whether the calibration errors of published code stand beside them.
         compare: another run, its folder, or a file of predictions on the same samples, which is subtracted.
         costs: what answers and asking a human cost, or a file of it; decisions by expected cost are measured, too.
+        prior: for a run, frequencies of some classes among the images, or ``"estimate"``, for which confidence is
+            corrected, see `calibrant.prevalence.prior_of`.
+        nouns: for a run with images of none of the classes, compare all images with nouns, too, which needs the model.
         allow_seen: measure even on images that the run was tuned on.
         offline: never open a socket.
 
@@ -66,8 +74,9 @@ def evaluate(
         ``source``, ``bins``, ``level``, ``definitions`` and ``results``: for every set and calibrator the keys
         ``data``, ``split``, ``calibrator``, ``n``, ``classes``, ``unit``, ``without_class``, ``seen`` and ``measures``;
         where asked for, ``as_published``, ``minus`` and ``differences``, ``costs`` (see
-        `calibrant.costing.measured_costs`), and ``by`` and ``groups``, worst first. With costs also ``thresholds``. A
-        value that is infinite or undefined has a ``note`` beside it.
+        `calibrant.costing.measured_costs`), ``prior`` (the class frequencies), and ``by`` and ``groups``, worst first.
+        With costs also ``thresholds``, and with images of none of the classes ``unknown``, see
+        `calibrant.unknown_images.against_unknown`. A value that is infinite or undefined has a ``note`` beside it.
 
     Raises:
         InputError: if the predictions have no labels, no such column or measure, the images were tuned on, or those to
@@ -77,19 +86,28 @@ def evaluate(
     other_name = "" if compare is None else _name(compare)
     priced = None if costs is None else given_costs(costs)
     options: dict[str, Any] = {"bins": bins, "measures": measures, "level": level}
-    results = []
+    results, unknown = [], []
     for stored in _sources(run, source, data, data_options, split, offline):
         known = _seen(run, stored, allow_seen)
         calibrators = _calibrators(run, calibrator, stored)
+        if holds_unknown(stored):
+            unknown += against_unknown(run, stored, calibrators, level=level, nouns=nouns, offline=offline)
+            if run is not None and only_unknown(stored):
+                continue
+        if prior is not None:
+            calibrators = with_prior(run, calibrators, stored, prior, offline=offline)
         measured = measure(stored, calibrators, by=by, as_published=as_published, **options)
         found = with_costs([{**one, "seen": known} for one in measured], stored, calibrators, priced)
-        if run is not None and measures is None and level is not None:
+        found = with_frequencies(run, found, calibrators)
+        if run is not None and measures is None and level is not None and prior is None:
             write_json(run.metrics_file(about(stored, "data"), about(stored, "split")), _finite(found))
         other = None if compare is None else _other(other_run, compare, stored, data, data_options, offline)
         if other is not None:
             other = same_samples(stored, other, other_name)
             _seen(other_run, other, allow_seen)
             theirs = _calibrators(other_run, calibrator, other)
+            if prior is not None:
+                theirs = with_prior(other_run, theirs, other, prior, offline=offline)
             for one in found:
                 if (used := one["calibrator"]) in theirs:
                     one["minus"] = other_name
@@ -106,6 +124,7 @@ def evaluate(
         "definitions": _definitions(results),
         "results": results,
         **({} if priced is None else {"thresholds": thresholds(priced)}),
+        **({"unknown": unknown} if unknown else {}),
     }
 
 

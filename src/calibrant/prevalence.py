@@ -125,6 +125,9 @@ def with_prior(
 
     if run is None:
         raise InputError("a prior needs a run, whose validation images say how frequent the classes were")
+    if stored.classes != run.classes:
+        what = stored.about.get("data") or "these predictions"
+        raise InputError(f"{what} has other classes than were tuned, so their frequencies in validation are not known")
     shown, _ = measurable(stored)
     corrected: dict[str, Calibrator | None] = {}
     for name, calibrator in calibrators.items():
@@ -132,6 +135,31 @@ def with_prior(
         prior = prior_of(run, assumed, stored.classes, lambda one=inside: one(shown), offline=offline)  # type: ignore[misc]
         corrected[name] = PriorCorrection(inside, prior)
     return corrected
+
+
+def with_frequencies(
+    run: Run | None, results: Sequence[Mapping[str, Any]], calibrators: Mapping[str, Calibrator | None]
+) -> list[dict[str, Any]]:
+    """Add the class frequencies that were assumed to results, under ``prior``, where any were.
+
+    Args:
+        run: the run.
+        results: one per calibrator.
+        calibrators: name to calibrator, corrected by `with_prior` or not.
+
+    Returns:
+        The results.
+    """
+    from calibrant.calibration import PriorCorrection
+
+    found = []
+    for one in results:
+        used = calibrators[one["calibrator"]]
+        if run is not None and isinstance(used, PriorCorrection):
+            found.append({**one, "prior": {"says": prior_sentence(used.prior), **prior_record(run, used.prior)}})
+        else:
+            found.append(dict(one))
+    return found
 
 
 def prior_record(run: Run, prior: Prior) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -237,6 +237,16 @@ def against_unknown(
     return rows
 
 
+def explain(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say in one line each what the measures of rows of `against_unknown` mean."""
+    lines = {
+        f"{name}{' of confidence' if one['definition'] == PASSES[CONFIDENCE] else ''}: {one['definition']}": None
+        for row in rows
+        for name, one in row["measures"].items()
+    }
+    return list(lines)
+
+
 def _scored(
     run: Run | None,
     known: Predictions,
@@ -272,12 +282,10 @@ def _scored(
 def _answered_from(run: Run, calibrator: Calibrator | None) -> float | None:
     """Give the confidence from which on the run answers; infinite where no confidence keeps the promise."""
     from calibrant.abstain import stored_rule
-    from calibrant.calibration import PriorCorrection, Uncalibrated
+    from calibrant.calibration import Uncalibrated
 
-    prior = calibrator.prior if isinstance(calibrator, PriorCorrection) else None
-    inside = calibrator.calibrator if isinstance(calibrator, PriorCorrection) else calibrator or Uncalibrated()
     try:
-        rule = stored_rule(run, inside, RISK, prior=prior, offline=True)
+        rule = stored_rule(run, calibrator or Uncalibrated(), RISK, offline=True)
     except InputError:
         return None
     return float("inf") if rule.threshold is None else rule.threshold

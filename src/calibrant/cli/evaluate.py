@@ -46,6 +46,13 @@ def evaluate(
     costs: Annotated[
         Path | None, typer.Option(help="CSV file of what answers cost: true,CLASS,...,ask; measure decisions by it.")
     ] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(metavar="CLASS=SHARE", help="How frequent classes are there: defect=0.02, or estimate."),
+    ] = None,
+    nouns: Annotated[
+        bool, typer.Option("--nouns", help="Tell images of no class by nouns, too; needs the model.")
+    ] = False,
     allow_seen: Annotated[bool, typer.Option("--allow-seen", help="Measure on images that were tuned on.")] = False,
     offline: Offline = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -66,6 +73,7 @@ def evaluate(
     from calibrant.evaluate import explain_columns, tables, what_was_measured
     from calibrant.image_options import data_options
     from calibrant.reporting import measures_table
+    from calibrant.unknown_images import explain
 
     chosen = None if metrics in (None, ALL) else [name.strip() for name in str(metrics).split(",")]
     result = measure(
@@ -89,6 +97,8 @@ def evaluate(
         as_published=as_published,
         compare=compare,
         costs=costs,
+        prior=prior,
+        nouns=nouns,
         allow_seen=allow_seen,
         offline=offline,
     )
@@ -97,10 +107,18 @@ def evaluate(
         return
     for line in what_was_measured(result["results"]):
         typer.echo(line)
+    for one in result["results"]:
+        if "prior" in one:
+            typer.echo(f"{one['data']}, calibrator {one['calibrator']}: {one['prior']['says']}")
     shown = list(result["definitions"]) if metrics == ALL else chosen
     for table in tables(result["results"], shown, result["level"]):
         Console().print(measures_table(*table))
     typer.echo(explain_columns(result["definitions"], shown))
+    if unknown := result.get("unknown"):
+        about, scores = ("data", "score", "n"), ("auroc", "fpr95", "passing")
+        title = f"Images of none of the classes, told from those of {unknown[0]['known'] or 'the classes'}"
+        Console().print(measures_table(title, unknown, about, scores, result["level"]))
+        typer.echo("\n".join(explain(unknown)))
     for line in in_words(result["results"], result.get("thresholds", [])):
         typer.echo(line)
 

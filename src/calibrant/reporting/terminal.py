@@ -32,7 +32,7 @@ HEADINGS = {
     "class_auprc": "class\nAUPRC",
     "ece_noise_floor": "floor",
 }
-SHARES = {"balanced_accuracy", "macro_f1", "fpr95", "sensitivity", "specificity", "ppv", "npv", "signed_gap"}
+SHARES = {"balanced_accuracy", "macro_f1", "fpr95", "sensitivity", "specificity", "ppv", "npv", "signed_gap", "passing"}
 
 
 def measures_table(

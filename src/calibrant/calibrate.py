@@ -58,7 +58,7 @@ def calibrate(
     made.fit(held_out, shifted=[labelled(read_predictions(one), str(one)) for one in shifted])
     file = _file(source, run, made, to)
     made.save(file)
-    if to is None:  # the last one may have been stored the other way
+    if run is not None and to is None:  # the last one may have been stored the other way
         file.with_suffix({".json": ".safetensors"}.get(file.suffix, ".json")).unlink(missing_ok=True)
     before, after = (
         summary(held_out.probabilities(), held_out.labels),

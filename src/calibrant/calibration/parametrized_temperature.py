@@ -16,7 +16,7 @@ from calibrant.predictions import Predictions
 
 NODES = 5
 REACH = 3.0  # of ln(T / T_0): temperatures stay between 1/20 and 20 times T_0
-STEPS = 300
+STEPS = 200
 ENTRIES = 2**17  # logits worked on at a time
 
 
@@ -115,7 +115,7 @@ class ParametrizedTemperature(LogitCalibrator):
             return value, np.concatenate([slope.ravel() for slope in slopes]) + 2 * decay * parameters
 
         start = np.concatenate([layer.ravel() for layer in first_layers(shapes, self.seed)])
-        found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "ftol": 1e-10})
+        found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS, "ftol": 1e-7})
         self.layers_ = unpacked(found.x, shapes)
 
     def _inputs(self, logits: Array) -> Float64:

@@ -14,7 +14,7 @@ from calibrant.errors import InputError
 from calibrant.predictions import Predictions
 
 ENOUGH = 2048  # samples on which the strengths of the perturbation are found
-HALVINGS = 25
+HALVINGS = 15
 WEAKEST, STRONGEST = 1e-3, 1e3  # noise as a multiple of the signal
 
 Perturb = Callable[[Array, float], Array]
@@ -144,7 +144,7 @@ def noisy_features(predictions: Predictions, seed: int) -> Perturb:
     assert predictions.image_features is not None
     assert predictions.text_features is not None
     images, texts = directions(predictions.image_features), directions(predictions.text_features)
-    noise = np.random.default_rng(seed).standard_normal(images.shape, dtype=np.float32) / np.sqrt(images.shape[1])
+    noise = np.random.default_rng(seed).standard_normal(images.shape, dtype=np.float32) / images.shape[1] ** 0.5
     scale = predictions.logit_scale
 
     def perturb(rows: Array, strength: float) -> Array:
@@ -161,7 +161,7 @@ def noisy_logits(logits: Array, seed: int) -> Perturb:
 
     def perturb(rows: Array, strength: float) -> Array:
         signal = logits[rows] - middle[rows]
-        perturbed: Array = (signal + strength * spread[rows] * noise[rows]) / np.sqrt(1 + strength**2) + middle[rows]
+        perturbed: Array = (signal + strength * spread[rows] * noise[rows]) / (1 + strength**2) ** 0.5 + middle[rows]
         return perturbed
 
     return perturb

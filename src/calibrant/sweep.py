@@ -50,8 +50,7 @@ def sweep(
         InputError: if an alpha lies outside 0 to 1, the run cannot be interpolated with the zero-shot model, or the
             data has no such split or holds classes as new that were tuned on.
 
-    References:
-        Wortsman et al. (2022). Robust fine-tuning of zero-shot models. CVPR.
+    Source: Wortsman et al. (2022). Robust fine-tuning of zero-shot models. CVPR.
     """
     from calibrant.tuning.averaging import interpolate
 

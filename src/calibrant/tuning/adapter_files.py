@@ -40,8 +40,7 @@ def save_adapter(model: TunedModel, folder: str | Path, base_model: str | None =
         InputError: if the model has no low-rank updates, its blocks are not those of open_clip, or a file cannot be
             written.
 
-    References:
-        Hu et al. (2022). LoRA: low-rank adaptation of large language models. ICLR.
+    Source: Hu et al. (2022). LoRA: low-rank adaptation of large language models. ICLR.
     """
     parameterization = model.parameterization
     if not isinstance(parameterization, LowRank):

@@ -56,10 +56,9 @@ def rand_augment(image: Pixels, draw: np.random.Generator, operations: int = 2, 
     Returns:
         uint8 [H, W, 3]; what a shift or a rotation uncovers is black.
 
-    References:
-        Cubuk, Zoph, Shlens, Le (2020). RandAugment: practical automated data augmentation with a reduced search
-        space. CVPR workshops. Strengths at the highest magnitude: 30 degrees, factors 0.1 and 1.9, shears and shifts
-        of 0.3, 4 bits fewer, solarized from grey level 0 on.
+    Source: Cubuk, Zoph, Shlens, Le (2020). RandAugment: practical automated data augmentation with a reduced search
+    space. CVPR workshops. Strengths at the highest magnitude: 30 degrees, factors 0.1 and 1.9, shears and shifts of
+    0.3, 4 bits fewer, solarized from grey level 0 on.
 
     Example:
         >>> rand_augment(np.zeros((8, 8, 3), np.uint8), np.random.default_rng(0)).shape

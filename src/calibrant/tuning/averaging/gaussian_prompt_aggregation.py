@@ -28,8 +28,7 @@ def gaussian_weights(parts: int, mean: float, deviation: float) -> Tensor:
     Returns:
         float64 [K].
 
-    References:
-        Khattak et al. (2023). Self-regulating prompts: foundational model adaptation without forgetting. ICCV.
+    Source: Khattak et al. (2023). Self-regulating prompts: foundational model adaptation without forgetting. ICCV.
 
     Example:
         >>> gaussian_weights(3, mean=2, deviation=1e-3).tolist()
@@ -54,8 +53,7 @@ def gaussian_prompt_aggregation(
     Returns:
         New tensors by name.
 
-    References:
-        Khattak et al. (2023). Self-regulating prompts: foundational model adaptation without forgetting. ICCV.
+    Source: Khattak et al. (2023). Self-regulating prompts: foundational model adaptation without forgetting. ICCV.
 
     Example:
         >>> moments = [{"w": torch.zeros(1)}, {"w": torch.ones(1)}]

@@ -39,8 +39,7 @@ def model_stock(start: Mapping[str, Tensor], tuned: Sequence[Mapping[str, Tensor
     Raises:
         InputError: if there are fewer than two models.
 
-    References:
-        Jang, Yun, Han (2024). Model Stock: all we need is just a few fine-tuned models. ECCV.
+    Source: Jang, Yun, Han (2024). Model Stock: all we need is just a few fine-tuned models. ECCV.
 
     Example:
         >>> start, one, other = torch.zeros(2), torch.tensor([1.0, 0.0]), torch.tensor([1.0, 1.0])

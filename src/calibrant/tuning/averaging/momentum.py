@@ -16,9 +16,8 @@ def ema_momentum(step: int, total_steps: int, start: float = 0.05, end: float = 
     Returns:
         The momentum m of average <- m average + (1 - m) current.
 
-    References:
-        Oh et al. (2024). Towards calibrated robust fine-tuning of vision-language models. NeurIPS; the values are those
-        of its released code.
+    Source: Oh et al. (2024). Towards calibrated robust fine-tuning of vision-language models. NeurIPS; the values are
+    those of its released code.
 
     Example:
         >>> [round(ema_momentum(step, 100), 3) for step in (0, 10, 20, 99)]

@@ -28,8 +28,7 @@ def interpolate(zero_shot: dict[str, Tensor], tuned: dict[str, Tensor], alpha: f
     Returns:
         New tensors by name.
 
-    References:
-        Wortsman et al. (2022). Robust fine-tuning of zero-shot models. CVPR.
+    Source: Wortsman et al. (2022). Robust fine-tuning of zero-shot models. CVPR.
 
     Example:
         >>> interpolate({"w": torch.zeros(1)}, {"w": torch.ones(1)}, 0.25)["w"].item()

@@ -31,9 +31,8 @@ def contrastive(
     Returns:
         A scalar, in float32 or wider.
 
-    References:
-        Radford et al. (2021). Learning transferable visual models from natural language supervision. ICML; Goyal et al.
-        (2023). Finetune like you pretrain. CVPR.
+    Source: Radford et al. (2021). Learning transferable visual models from natural language supervision. ICML; Goyal et
+    al. (2023). Finetune like you pretrain. CVPR.
 
     Example:
         >>> round(float(contrastive(torch.eye(2), torch.eye(2), 0.0)), 4)

@@ -26,8 +26,7 @@ def contrastive_masked(
     Returns:
         A scalar, in float32 or wider.
 
-    References:
-        The released code of Goyal et al. (2023). Finetune like you pretrain. CVPR, which does not use it.
+    Source: The released code of Goyal et al. (2023). Finetune like you pretrain. CVPR, which does not use it.
 
     Example:
         >>> rows = torch.eye(3)
@@ -62,8 +61,7 @@ def contrastive_multi_positive(
     Raises:
         InputError: if there are fewer than two pairs.
 
-    References:
-        The released code of Goyal et al. (2023). Finetune like you pretrain. CVPR, which does not use it.
+    Source: The released code of Goyal et al. (2023). Finetune like you pretrain. CVPR, which does not use it.
 
     Example:
         >>> rows = torch.eye(3)
@@ -91,9 +89,8 @@ def contrastive_soft(
     Returns:
         A scalar, in float32 or wider.
 
-    References:
-        Yang et al. (2022). Unified contrastive learning in image-text-label space. CVPR; the released code of Goyal et
-        al. (2023). Finetune like you pretrain. CVPR, has it too and does not use it.
+    Source: Yang et al. (2022). Unified contrastive learning in image-text-label space. CVPR; the released code of Goyal
+    et al. (2023). Finetune like you pretrain. CVPR, has it too and does not use it.
 
     Example:
         >>> rows = torch.eye(3)

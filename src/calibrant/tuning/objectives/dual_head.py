@@ -29,8 +29,7 @@ def dual_head(
     Returns:
         A scalar, in float32 or wider.
 
-    References:
-        Zhang et al. (2024). DePT: decoupled prompt tuning. CVPR.
+    Source: Zhang et al. (2024). DePT: decoupled prompt tuning. CVPR.
 
     Example:
         >>> import torch

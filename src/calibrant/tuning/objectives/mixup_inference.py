@@ -31,9 +31,8 @@ def decoupled(first: Tensor, second: Tensor, shares: Tensor) -> tuple[Tensor, Te
     Returns:
         a and b, [N, ...].
 
-    References:
-        Wang, Li, Zhao, Heng, Zhang (2023). On the pitfall of mixup for uncertainty calibration. CVPR ("MIT-L" of the
-        released code, which decouples what the last layer gives).
+    Source: Wang, Li, Zhao, Heng, Zhang (2023). On the pitfall of mixup for uncertainty calibration. CVPR ("MIT-L" of
+    the released code, which decouples what the last layer gives).
 
     Example:
         >>> a, b = decoupled(torch.tensor([2.5]), torch.tensor([3.5]), torch.tensor([0.75, 0.25]))

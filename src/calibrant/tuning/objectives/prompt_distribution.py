@@ -32,9 +32,8 @@ def upper_bound_logits(image_features: Tensor, prompt_features: Tensor, labels: 
     Returns:
         [N, C], in float32 or wider.
 
-    References:
-        Lu, Liu, Zhang, Liu, Tian (2022). Prompt distribution learning. CVPR; the divisor n + 1 and the
-        diagonal covariance between dimensions are those of the released code.
+    Source: Lu, Liu, Zhang, Liu, Tian (2022). Prompt distribution learning. CVPR; the divisor n + 1 and the diagonal
+    covariance between dimensions are those of the released code.
 
     Example:
         >>> features = torch.eye(2).expand(3, 2, 2)
@@ -64,8 +63,7 @@ def prompt_overlap(features: Tensor) -> Tensor:
     Returns:
         A scalar, in float32 or wider.
 
-    References:
-        Lu, Liu, Zhang, Liu, Tian (2022). Prompt distribution learning. CVPR (semantic orthogonality).
+    Source: Lu, Liu, Zhang, Liu, Tian (2022). Prompt distribution learning. CVPR (semantic orthogonality).
 
     Example:
         >>> float(prompt_overlap(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]))) * 3

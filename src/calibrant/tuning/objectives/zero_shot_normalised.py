@@ -25,9 +25,8 @@ def zero_shot_normalised(logits: Tensor, zero_shot_logits: Tensor) -> Tensor:
     Returns:
         [N, C]; equal logits become the smallest zero-shot logit.
 
-    References:
-        Murugesan, Silva-Rodriguez, Ben Ayed, Dolz (2024). Robust calibration of large vision-language adapters. ECCV
-        ("ZS-Norm").
+    Source: Murugesan, Silva-Rodriguez, Ben Ayed, Dolz (2024). Robust calibration of large vision-language adapters.
+    ECCV ("ZS-Norm").
 
     Example:
         >>> import torch

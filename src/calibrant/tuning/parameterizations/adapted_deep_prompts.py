@@ -37,8 +37,7 @@ class AdaptedDeepPromptsSettings(CoupledDeepPromptsSettings):
 class AdaptedDeepPrompts(CoupledDeepPrompts):
     """MaPLe's prompts, and on the features of either tower an adapter as CLIP-Adapter has it on those of the images.
 
-    References:
-        Roy, Etemad (2024). Consistency-guided prompt learning for vision-language models. ICLR.
+    Source: Roy, Etemad (2024). Consistency-guided prompt learning for vision-language models. ICLR.
     """
 
     Settings: ClassVar[type[Settings]] = AdaptedDeepPromptsSettings

@@ -55,8 +55,7 @@ def cache_logits(image_features: Tensor, keys: Tensor, beta: float) -> Tensor:
     Returns:
         [N, C].
 
-    References:
-        Zhang et al. (2022). Tip-Adapter: training-free adaption of CLIP for few-shot classification. ECCV.
+    Source: Zhang et al. (2022). Tip-Adapter: training-free adaption of CLIP for few-shot classification. ECCV.
 
     Example:
         >>> cache_logits(torch.eye(2), torch.eye(2)[:, None], 1.0).round(decimals=2).tolist()
@@ -136,8 +135,7 @@ class CachedFeatures(FrozenText):
     beta on validation images. A tuned class has its keys in whichever list it stands; a name that was not tuned has
     none, and so the logit of the zero-shot model: beside tuned classes it is at a disadvantage that grows with alpha.
 
-    References:
-        Zhang et al. (2022). Tip-Adapter: training-free adaption of CLIP for few-shot classification. ECCV.
+    Source: Zhang et al. (2022). Tip-Adapter: training-free adaption of CLIP for few-shot classification. ECCV.
     """
 
     Settings: ClassVar[type[Settings]] = CachedFeaturesSettings

@@ -52,8 +52,7 @@ class ClassAwareTokens(Parameterization):
     templates; any name has one. Trained are v and both layers. Synonyms of a class share its tokens and are
     averaged.
 
-    References:
-        Yao, Zhang, Xu (2024). TCP: textual-based class-aware prompt tuning for visual-language model. CVPR.
+    Source: Yao, Zhang, Xu (2024). TCP: textual-based class-aware prompt tuning for visual-language model. CVPR.
     """
 
     Settings: ClassVar[type[Settings]] = ClassAwareTokensSettings

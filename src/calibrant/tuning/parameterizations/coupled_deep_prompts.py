@@ -42,8 +42,7 @@ class CoupledDeepPrompts(Parameterization):
 
     The deeper prompts and all maps start from random numbers, so no values make the zero-shot model.
 
-    References:
-        Khattak et al. (2023). MaPLe: multi-modal prompt learning. CVPR.
+    Source: Khattak et al. (2023). MaPLe: multi-modal prompt learning. CVPR.
     """
 
     Settings: ClassVar[type[Settings]] = CoupledDeepPromptsSettings

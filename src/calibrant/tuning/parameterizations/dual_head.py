@@ -62,8 +62,7 @@ class DualHead(TextContext):
     special to the tuned classes. The two kinds of logits are on scales of their own, the first fixed by the logit scale
     and the second learned freely, so how confident their sum is means little before it is calibrated.
 
-    References:
-        Zhang et al. (2024). DePT: decoupled prompt tuning. CVPR.
+    Source: Zhang et al. (2024). DePT: decoupled prompt tuning. CVPR.
     """
 
     Settings: ClassVar[type[Settings]] = DualHeadSettings

@@ -32,8 +32,7 @@ def adapted(features: Tensor, down: Tensor, up: Tensor, ratio: float) -> Tensor:
     Returns:
         [N, D], rows of unit norm.
 
-    References:
-        Gao et al. (2021). CLIP-Adapter: better vision-language models with feature adapters.
+    Source: Gao et al. (2021). CLIP-Adapter: better vision-language models with feature adapters.
 
     Example:
         >>> adapted(torch.eye(2), torch.ones(1, 2), torch.zeros(2, 1), 0.2).tolist()
@@ -62,8 +61,7 @@ class FeatureAdapter(FrozenText):
     Both matrices start from random numbers, uniform in +-1/sqrt(columns), so that training does not start from the
     zero-shot model.
 
-    References:
-        Gao et al. (2021). CLIP-Adapter: better vision-language models with feature adapters.
+    Source: Gao et al. (2021). CLIP-Adapter: better vision-language models with feature adapters.
     """
 
     Settings: ClassVar[type[Settings]] = FeatureAdapterSettings

@@ -28,8 +28,7 @@ class FullSettings(Settings):
 class Full(Parameterization):
     """Everything is trained, as FLYP and CaRot do; the text classifier comes from the tuned text tower.
 
-    References:
-        Goyal et al. (2023). Finetune like you pretrain. CVPR.
+    Source: Goyal et al. (2023). Finetune like you pretrain. CVPR.
     """
 
     Settings: ClassVar[type[Settings]] = FullSettings

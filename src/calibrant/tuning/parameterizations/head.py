@@ -36,11 +36,9 @@ class Head(Parameterization):
     The head answers exactly the tuned class list. For any other list the tuned image features meet the text
     classifier of the zero-shot model, whose text tower is untouched.
 
-    References:
-        Radford et al. (2021). Learning transferable visual models from natural language supervision. ICML (linear
-        probe); Wortsman et al. (2022). Robust fine-tuning of zero-shot models. CVPR (head from the text classifier);
-        Kumar et al. (2022). Fine-tuning can distort pretrained features and underperform out-of-distribution. ICLR
-        (LP-FT).
+    Source: Radford et al. (2021). Learning transferable visual models from natural language supervision. ICML (linear
+    probe); Wortsman et al. (2022). Robust fine-tuning of zero-shot models. CVPR (head from the text classifier); Kumar
+    et al. (2022). Fine-tuning can distort pretrained features and underperform out-of-distribution. ICLR (LP-FT).
     """
 
     Settings: ClassVar[type[Settings]] = HeadSettings

@@ -40,8 +40,7 @@ class ImageConditionedContext(Parameterization):
     Every image has text features of its own, whatever else is in the batch. What needs class embeddings without
     an image gets those of the context itself, h left out.
 
-    References:
-        Zhou, Yang, Loy, Liu (2022). Conditional prompt learning for vision-language models. CVPR.
+    Source: Zhou, Yang, Loy, Liu (2022). Conditional prompt learning for vision-language models. CVPR.
     """
 
     Settings: ClassVar[type[Settings]] = ImageConditionedContextSettings

@@ -43,9 +43,8 @@ class IndependentDeepPrompts(Parameterization):
 
     The image prompts and the deeper text prompts start from random numbers, so no values make the zero-shot model.
 
-    References:
-        Rasheed et al. (2023). Fine-tuned CLIP models are efficient video learners. CVPR;
-        Khattak et al. (2023). Self-regulating prompts: foundational model adaptation without forgetting. ICCV.
+    Source: Rasheed et al. (2023). Fine-tuned CLIP models are efficient video learners. CVPR; Khattak et al. (2023).
+    Self-regulating prompts: foundational model adaptation without forgetting. ICCV.
     """
 
     Settings: ClassVar[type[Settings]] = IndependentDeepPromptsSettings

@@ -54,9 +54,8 @@ class LowRank(Parameterization):
     The weights W are those of the given encoder, shared and not copied. `up` starts at zero, from the zero-shot model.
     `merged` adds the updates to the weights; `calibrant.tuning.adapter_files.save_adapter` writes them for ``peft``.
 
-    References:
-        Hu et al. (2022). LoRA: low-rank adaptation of large language models. ICLR; Zanella, Ben Ayed (2024). Low-rank
-        few-shot adaptation of vision-language models. CVPR workshops.
+    Source: Hu et al. (2022). LoRA: low-rank adaptation of large language models. ICLR; Zanella, Ben Ayed (2024).
+    Low-rank few-shot adaptation of vision-language models. CVPR workshops.
     """
 
     Settings: ClassVar[type[Settings]] = LowRankSettings

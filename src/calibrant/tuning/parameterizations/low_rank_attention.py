@@ -111,8 +111,7 @@ class LowRankAttention(Attention):
         base: the attention; its parameters are shared, not copied.
         updates: by projection; a projection without one stays as it is.
 
-    References:
-        Hu et al. (2022). LoRA: low-rank adaptation of large language models. ICLR.
+    Source: Hu et al. (2022). LoRA: low-rank adaptation of large language models. ICLR.
     """
 
     def __init__(self, base: Attention, updates: Mapping[Projection, LowRankUpdate]) -> None:

@@ -53,8 +53,7 @@ class PromptDistribution(Parameterization):
     `text_features` gives its direction. A training step sees a few of the prompts only, whatever asks for
     features. Templates do not enter; synonyms of a class are averaged in each prompt.
 
-    References:
-        Lu, Liu, Zhang, Liu, Tian (2022). Prompt distribution learning. CVPR.
+    Source: Lu, Liu, Zhang, Liu, Tian (2022). Prompt distribution learning. CVPR.
     """
 
     Settings: ClassVar[type[Settings]] = PromptDistributionSettings

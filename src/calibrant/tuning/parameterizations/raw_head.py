@@ -34,9 +34,8 @@ class RawHead(Head):
     The head answers exactly the tuned class list. For any other list the features are scaled to unit norm and meet the
     text classifier of the zero-shot model.
 
-    References:
-        Wang et al. (2025). Beyond accuracy: on the effects of fine-tuning towards vision-language model's prediction
-        rationality. AAAI (released code).
+    Source: Wang et al. (2025). Beyond accuracy: on the effects of fine-tuning towards vision-language model's
+    prediction rationality. AAAI (released code).
     """
 
     Settings: ClassVar[type[Settings]] = RawHeadSettings

@@ -30,8 +30,7 @@ def with_residual(text_features: Tensor, residual: Tensor, alpha: float, feature
     Returns:
         [C, D], rows of unit norm.
 
-    References:
-        Yu et al. (2023). Task residual for tuning vision-language models. CVPR.
+    Source: Yu et al. (2023). Task residual for tuning vision-language models. CVPR.
 
     Example:
         >>> text, residual = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])
@@ -61,8 +60,7 @@ class TaskResidual(FrozenText):
     The residuals start at zero, from the zero-shot model. They belong to a class, so there is nothing for a name
     that was not tuned: it has the text features of the zero-shot model.
 
-    References:
-        Yu et al. (2023). Task residual for tuning vision-language models. CVPR.
+    Source: Yu et al. (2023). Task residual for tuning vision-language models. CVPR.
     """
 
     Settings: ClassVar[type[Settings]] = TaskResidualSettings

@@ -70,8 +70,7 @@ class TextContext(Parameterization):
     A shared context serves any names. Class-specific contexts serve the tuned classes; other names get their
     mean. Templates do not enter, since the context replaces them; synonyms of a class are averaged.
 
-    References:
-        Zhou, Yang, Loy, Liu (2022). Learning to prompt for vision-language models. IJCV.
+    Source: Zhou, Yang, Loy, Liu (2022). Learning to prompt for vision-language models. IJCV.
     """
 
     Settings: ClassVar[type[Settings]] = TextContextSettings

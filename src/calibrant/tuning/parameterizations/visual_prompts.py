@@ -35,8 +35,7 @@ class VisualPrompts(FrozenText):
     They start as N(0, 0.02) and have no positions. No values of them make the zero-shot model: a token of zeros, too,
     is attended to.
 
-    References:
-        Jia et al. (2022). Visual prompt tuning. ECCV.
+    Source: Jia et al. (2022). Visual prompt tuning. ECCV.
     """
 
     Settings: ClassVar[type[Settings]] = VisualPromptsSettings

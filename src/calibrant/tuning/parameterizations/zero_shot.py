@@ -12,8 +12,7 @@ from calibrant.tuning.parameterizations.base import Parameterization
 class ZeroShot(Parameterization):
     """The dual encoder as it came, with the data set's templates.
 
-    References:
-        Radford et al. (2021). Learning transferable visual models from natural language supervision. ICML.
+    Source: Radford et al. (2021). Learning transferable visual models from natural language supervision. ICML.
     """
 
     def zero_shot_tensors(self) -> dict[str, Tensor]:

@@ -38,8 +38,7 @@ def adapted_consistency(text: Tensor, described: Tensor, image: Tensor, other_vi
     Returns:
         A scalar.
 
-    References:
-        Roy, Etemad (2024). Consistency-guided prompt learning for vision-language models. ICLR.
+    Source: Roy, Etemad (2024). Consistency-guided prompt learning for vision-language models. ICLR.
 
     Example:
         >>> rows = torch.eye(2)

@@ -36,8 +36,7 @@ def context_distribution(tuned_logits: Tensor, zero_shot_logits: Tensor) -> Tens
     Returns:
         A scalar, in float32 or wider.
 
-    References:
-        Mao et al. (2024). Context-aware robust fine-tuning. International Journal of Computer Vision.
+    Source: Mao et al. (2024). Context-aware robust fine-tuning. International Journal of Computer Vision.
 
     Example:
         >>> round(float(context_distribution(torch.zeros(1, 2), torch.tensor([[50.0, 0.0]]))), 4)

@@ -28,9 +28,8 @@ def cross_projection_norm(image_projection: Tensor, text_projection: Tensor) -> 
     Returns:
         A scalar, in float32 or wider.
 
-    References:
-        Nakada et al. (2023). Understanding multimodal contrastive learning and incorporating unpaired data. AISTATS
-        (the regularizer of its linear loss, there squared).
+    Source: Nakada et al. (2023). Understanding multimodal contrastive learning and incorporating unpaired data. AISTATS
+    (the regularizer of its linear loss, there squared).
 
     Example:
         >>> round(float(cross_projection_norm(torch.eye(2), 3 * torch.eye(2))), 4)

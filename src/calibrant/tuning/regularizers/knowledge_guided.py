@@ -28,9 +28,8 @@ def knowledge_guided(tuned: Tensor, zero_shot: Tensor) -> Tensor:
     Returns:
         A scalar, in float32 or wider.
 
-    References:
-        Yao, Zhang, Xu (2023). Visual-language prompt tuning with knowledge-guided context optimization. CVPR. The
-        paper has the squared distance, which is twice this for unit vectors; the released code has the cosine.
+    Source: Yao, Zhang, Xu (2023). Visual-language prompt tuning with knowledge-guided context optimization. CVPR. The
+    paper has the squared distance, which is twice this for unit vectors; the released code has the cosine.
 
     Example:
         >>> float(knowledge_guided(torch.eye(2), torch.eye(2).flip(0)))
@@ -51,8 +50,7 @@ class KnowledgeGuidedSettings(RegularizerSettings):
 class KnowledgeGuided(Regularizer):
     """Tuned class embeddings stay near the zero-shot ones, which are made with the templates of the data set.
 
-    References:
-        Yao, Zhang, Xu (2023). Visual-language prompt tuning with knowledge-guided context optimization. CVPR.
+    Source: Yao, Zhang, Xu (2023). Visual-language prompt tuning with knowledge-guided context optimization. CVPR.
     """
 
     Settings: ClassVar[type[Settings]] = KnowledgeGuidedSettings

@@ -27,9 +27,8 @@ def distance_to_start(current: Iterable[Tensor], start: Iterable[Tensor]) -> Ten
     Returns:
         A scalar.
 
-    References:
-        Li, Grandvalet, Davoine (2018). Explicit inductive bias for transfer learning with convolutional
-        networks. ICML.
+    Source: Li, Grandvalet, Davoine (2018). Explicit inductive bias for transfer learning with convolutional networks.
+    ICML.
 
     Example:
         >>> float(distance_to_start([torch.ones(2)], [torch.zeros(2)]))

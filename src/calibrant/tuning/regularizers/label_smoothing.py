@@ -29,8 +29,7 @@ def label_smoothing(targets: Tensor, amount: float) -> Tensor:
     Returns:
         float [N, C], rows that sum to 1.
 
-    References:
-        Szegedy et al. (2016). Rethinking the inception architecture for computer vision. CVPR.
+    Source: Szegedy et al. (2016). Rethinking the inception architecture for computer vision. CVPR.
 
     Example:
         >>> import torch

@@ -30,8 +30,7 @@ def logit_consistency(logits: Tensor, zero_shot_logits: Tensor) -> Tensor:
     Returns:
         A scalar.
 
-    References:
-        Khattak et al. (2023). Self-regulating prompts: foundational model adaptation without forgetting. ICCV.
+    Source: Khattak et al. (2023). Self-regulating prompts: foundational model adaptation without forgetting. ICCV.
 
     Example:
         >>> import torch

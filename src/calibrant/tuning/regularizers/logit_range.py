@@ -22,9 +22,8 @@ def logit_range(logits: Tensor, zero_shot_logits: Tensor) -> Tensor:
     Returns:
         A scalar.
 
-    References:
-        Murugesan, Silva-Rodriguez, Ben Ayed, Dolz (2024). Robust calibration of large vision-language adapters. ECCV
-        ("penalty"); averaged over classes and images as in the released code.
+    Source: Murugesan, Silva-Rodriguez, Ben Ayed, Dolz (2024). Robust calibration of large vision-language adapters.
+    ECCV ("penalty"); averaged over classes and images as in the released code.
 
     Example:
         >>> import torch

@@ -23,9 +23,8 @@ def margin(logits: Tensor, size: float) -> Tensor:
     Returns:
         A scalar.
 
-    References:
-        Liu, Ben Ayed, Galdran, Dolz (2022). The devil is in the margin: margin-based label smoothing for network
-        calibration. CVPR; averaged over classes and images as in the released code.
+    Source: Liu, Ben Ayed, Galdran, Dolz (2022). The devil is in the margin: margin-based label smoothing for network
+    calibration. CVPR; averaged over classes and images as in the released code.
 
     Example:
         >>> import torch

@@ -34,8 +34,7 @@ def mixup(values: Tensor, partner: Tensor, share: float) -> Tensor:
     Returns:
         float [N, ...].
 
-    References:
-        Zhang, Cisse, Dauphin, Lopez-Paz (2018). mixup: beyond empirical risk minimization. ICLR.
+    Source: Zhang, Cisse, Dauphin, Lopez-Paz (2018). mixup: beyond empirical risk minimization. ICLR.
 
     Example:
         >>> mixup(torch.tensor([[1.0], [5.0]]), torch.tensor([1, 0]), 0.75).tolist()

@@ -30,8 +30,7 @@ def orthogonality(projection: Tensor, squared: bool = False) -> Tensor:
     Returns:
         A scalar, in float32 or wider. The gradient of the norm at 0 is taken to be 0.
 
-    References:
-        Oh et al. (2024). Towards calibrated robust fine-tuning of vision-language models. NeurIPS, equation 4.
+    Source: Oh et al. (2024). Towards calibrated robust fine-tuning of vision-language models. NeurIPS, equation 4.
 
     Example:
         >>> round(float(orthogonality(2 * torch.eye(3))), 4), float(orthogonality(2 * torch.eye(3), squared=True))

@@ -36,9 +36,8 @@ def outlier(tuned_features: Tensor, zero_shot_features: Tensor) -> Tensor:
     Returns:
         A scalar, in float32 or wider.
 
-    References:
-        Wang, Li, Wei (2025). Understanding and mitigating miscalibration in prompt tuning for vision-language models.
-        ICML.
+    Source: Wang, Li, Wei (2025). Understanding and mitigating miscalibration in prompt tuning for vision-language
+    models. ICML.
 
     Example:
         >>> round(float(outlier(torch.tensor([[0.6, 0.8], [0.0, 2.0]]), torch.eye(2))), 6)
@@ -97,9 +96,8 @@ class DOR(Regularizer):
     Attributes:
         pool: the outliers.
 
-    References:
-        Wang, Li, Wei (2025). Understanding and mitigating miscalibration in prompt tuning for vision-language models.
-        ICML. The code published for CoOp, CoCoOp and MaPLe does it this way; elsewhere the attachment is inferred.
+    Source: Wang, Li, Wei (2025). Understanding and mitigating miscalibration in prompt tuning for vision-language
+    models. ICML. The code published for CoOp, CoCoOp and MaPLe does it this way; elsewhere the attachment is inferred.
     """
 
     Settings: ClassVar[type[Settings]] = DORSettings

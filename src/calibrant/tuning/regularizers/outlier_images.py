@@ -56,9 +56,8 @@ class DORVisual(Regularizer):
     is such a variant for VPT and CLIP-Adapter; the formula, the number of images and the weight are inferred from the
     text variant.
 
-    References:
-        Wang, Li, Wei (2025). Understanding and mitigating miscalibration in prompt tuning for vision-language models.
-        ICML.
+    Source: Wang, Li, Wei (2025). Understanding and mitigating miscalibration in prompt tuning for vision-language
+    models. ICML.
     """
 
     Settings: ClassVar[type[Settings]] = DORVisualSettings

@@ -28,9 +28,8 @@ def zero_shot_cross_entropy(logits: Tensor, zero_shot_logits: Tensor, temperatur
     Returns:
         A scalar, in float32 or wider.
 
-    References:
-        Zhu et al. (2023). Prompt-aligned gradient for prompt tuning. ICCV; the factor T^2 is that of the
-        released code.
+    Source: Zhu et al. (2023). Prompt-aligned gradient for prompt tuning. ICCV; the factor T^2 is that of the released
+    code.
 
     Example:
         >>> round(float(zero_shot_cross_entropy(torch.zeros(1, 2), torch.zeros(1, 2))), 4)
@@ -54,8 +53,7 @@ def without_conflict(gradient: Tensor, general: Tensor, strength: float = 1.0) -
     Returns:
         g_d - lambda (g_d . g_g / |g_g|^2) g_g if g_d . g_g < 0, else g_d.
 
-    References:
-        Zhu et al. (2023). Prompt-aligned gradient for prompt tuning. ICCV.
+    Source: Zhu et al. (2023). Prompt-aligned gradient for prompt tuning. ICCV.
 
     Example:
         >>> without_conflict(torch.tensor([1.0, -1.0]), torch.tensor([0.0, 2.0])).tolist()
@@ -90,8 +88,7 @@ class ProGrad(Regularizer):
     The gradients are compared tensor by tensor, as the released code does it. Whatever other terms the method has
     count as the task.
 
-    References:
-        Zhu et al. (2023). Prompt-aligned gradient for prompt tuning. ICCV.
+    Source: Zhu et al. (2023). Prompt-aligned gradient for prompt tuning. ICCV.
     """
 
     Settings: ClassVar[type[Settings]] = ProGradSettings

@@ -34,8 +34,7 @@ def random_text(tuned: Tensor, zero_shot: Tensor, text_features: Tensor, logit_s
     Returns:
         A scalar, in float32 or wider.
 
-    References:
-        Nam et al. (2024). Lipsum-FT: robust fine-tuning of zero-shot models using random text guidance. ICLR.
+    Source: Nam et al. (2024). Lipsum-FT: robust fine-tuning of zero-shot models using random text guidance. ICLR.
 
     Example:
         >>> float(random_text(torch.eye(2), torch.zeros(2, 2), torch.eye(2), 2.0))

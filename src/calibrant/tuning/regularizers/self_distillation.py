@@ -35,9 +35,8 @@ def self_distillation(student_logits: Tensor, teacher_logits: Tensor) -> Tensor:
     Raises:
         InputError: if the two have different shapes.
 
-    References:
-        Oh et al. (2024). Towards calibrated robust fine-tuning of vision-language models. NeurIPS, equation 5, which
-        writes the divergence KL(teacher, student): it differs by the teacher's entropy and has the same gradients.
+    Source: Oh et al. (2024). Towards calibrated robust fine-tuning of vision-language models. NeurIPS, equation 5,
+    which writes the divergence KL(teacher, student): it differs by the teacher's entropy and has the same gradients.
 
     Example:
         >>> round(float(self_distillation(torch.zeros(2, 2), 5 * torch.eye(2))), 4)

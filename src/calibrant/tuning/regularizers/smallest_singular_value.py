@@ -29,9 +29,8 @@ def smallest_singular_value(features: Tensor) -> Tensor:
     Raises:
         InputError: if there is only one sample.
 
-    References:
-        Oh et al. (2024). Towards calibrated robust fine-tuning of vision-language models. NeurIPS, theorem 3; what
-        exactly its figure 6 and table A standardise is not published.
+    Source: Oh et al. (2024). Towards calibrated robust fine-tuning of vision-language models. NeurIPS, theorem 3; what
+    exactly its figure 6 and table A standardise is not published.
 
     Example:
         >>> round(float(smallest_singular_value(torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]))), 4)

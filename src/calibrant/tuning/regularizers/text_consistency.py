@@ -27,9 +27,8 @@ def feature_consistency(tuned: Tensor, zero_shot: Tensor) -> Tensor:
     Returns:
         A scalar.
 
-    References:
-        Khattak et al. (2023). Self-regulating prompts: foundational model adaptation without forgetting. ICCV; the
-        mean over all entries is that of the released code.
+    Source: Khattak et al. (2023). Self-regulating prompts: foundational model adaptation without forgetting. ICCV; the
+    mean over all entries is that of the released code.
 
     Example:
         >>> import torch

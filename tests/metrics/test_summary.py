@@ -4,6 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from calibrant import metrics
 from calibrant.errors import InputError
@@ -83,3 +86,46 @@ def test_bad_groups_are_refused():
         metrics.by_group(PROBS, LABELS, ["a"])
     with pytest.raises(InputError, match="measure to sort by"):
         metrics.by_group(PROBS, LABELS, ["a"] * 400, worst_by="mean_confidence")
+
+
+TENTHS = st.integers(1, 12).flatmap(lambda n: arrays(np.int64, (n, 3), elements=st.integers(0, 4)))
+
+
+@given(TENTHS.filter(lambda table: (table.sum(axis=1) > 0).all()), st.randoms(use_true_random=False))
+def test_order_and_names_do_not_matter(table, random):
+    probs = table / table.sum(axis=1, keepdims=True)
+    labels = np.array([random.randrange(3) for _ in probs])
+    found = metrics.summary(probs, labels)
+    order = np.array(random.sample(range(len(probs)), len(probs)))
+    assert metrics.summary(probs[order], labels[order]) == pytest.approx(found, abs=1e-12, nan_ok=True)
+    for name, value in found.items():
+        low, high = {"nll": (0, np.inf), "brier": (0, 2), "signed_gap": (-1, 1)}.get(name, (0, 1))
+        assert np.isnan(value) or low - 1e-12 <= value <= high + 1e-12
+    tied = (np.sort(probs, axis=1)[:, -1] == np.sort(probs, axis=1)[:, -2]).any()
+    if not tied:
+        names = np.array(random.sample(range(3), 3))
+        renamed = np.empty_like(probs)
+        renamed[:, names] = probs
+        assert metrics.summary(renamed, names[labels]) == pytest.approx(found, abs=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_tiny_sets_are_measured(samples):
+    probs, labels = [[0.7, 0.3]] * samples, [0, 1][:samples]
+    found = metrics.summary_with_intervals(probs, labels, resamples=50)
+    assert found["ece"]["value"] == pytest.approx(abs(0.7 - 1 / samples))
+    assert (found["accuracy"]["low"] is None) == (samples == 1)
+    assert found["ece"]["p_value"] > 0.2
+
+
+def test_a_single_class_among_the_labels_is_measured():
+    found = metrics.summary_with_intervals(PROBS, np.zeros(400, dtype=int), resamples=50)
+    assert found["balanced_accuracy"]["value"] == found["accuracy"]["value"]
+    assert all(np.isfinite(one["value"]) for one in found.values())
+
+
+def test_saturated_probabilities_are_measured():
+    probs = np.eye(3, dtype=np.float32)[np.arange(60) % 3]
+    found = metrics.summary(probs, np.arange(60) % 2)
+    assert found["ece"] == found["mce"] == found["ace"] == pytest.approx(1 - found["accuracy"])
+    assert found["nll"] == np.inf

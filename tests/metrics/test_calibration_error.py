@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from calibrant.arrays import softmax
 from calibrant.errors import InputError
 from calibrant.metrics import calibration_error, calibration_error_from_logits, noise_floor
-from calibrant.metrics.binning import adaptive_edges, bin_edges
+from calibrant.metrics.binning import adaptive_edges, assign, bin_edges
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "calibration-errors.json").read_text(encoding="utf-8"))
 
@@ -143,6 +143,13 @@ def test_debiased_l1_equals_the_simulation_it_replaces():
         redrawn += len(cell) / len(labels) * np.abs(simulated - confidence.mean())
     expected = 2 * loop_error(probs, labels, 15, "l1") - redrawn.mean()
     assert calibration_error(probs, labels, debias=True) == pytest.approx(expected, abs=2e-4)
+
+
+@pytest.mark.parametrize("bins", [*range(1, 40), 49, 100, 1000, 4099])
+def test_values_beside_an_edge_find_their_bin(bins):
+    edges = np.arange(bins + 1) / bins
+    values = np.concatenate([edges, np.nextafter(edges, -1), np.nextafter(edges, 2), [-3, 0.0, 1e-300, 1.00005, 3]])
+    assert assign(values, edges).tolist() == np.searchsorted(edges[1:-1], values, side="left").tolist()
 
 
 def test_equal_mass_bins_hold_equally_many_samples():

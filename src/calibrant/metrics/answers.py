@@ -95,15 +95,16 @@ def _of_probabilities(value: Any, tolerance: float) -> tuple[Float64, Int64] | N
     if on_device.elsewhere(value):
         return on_device.of_probabilities(value, tolerance)
     confidence, answer = np.empty(len(value)), np.empty(len(value), dtype=np.int64)
+    ones = np.ones(value.shape[1], dtype=np.float32)
     for rows, block in _blocks(value):
-        ones = np.ones(block.shape[1], dtype=block.dtype)
+        ones = ones.astype(block.dtype, copy=False)
         with np.errstate(invalid="ignore", over="ignore"):
             off = np.abs(block @ ones - 1).max()
         # NaN fails both comparisons
         if not (block.min() >= 0 and off <= tolerance):
             return None
         answer[rows] = block.argmax(axis=1)
-        confidence[rows] = block[np.arange(len(block)), answer[rows]]
+        confidence[rows] = _at(block, answer[rows])
     return confidence, answer
 
 
@@ -114,10 +115,16 @@ def _of_logits(value: Any) -> tuple[Float64, Int64] | None:
     ones = np.ones(value.shape[1])
     for rows, block in _blocks(value):
         answer[rows] = block.argmax(axis=1)
-        largest = block[np.arange(len(block)), answer[rows]]
+        largest = _at(block, answer[rows])
         if not (np.isfinite(block.min()) and np.isfinite(largest).all()):
             return None
         with np.errstate(over="ignore", under="ignore"):
             exponentials = np.exp(block - largest[:, None])
         confidence[rows] = 1 / (exponentials.astype(np.float64, copy=False) @ ones)
     return confidence, answer
+
+
+def _at(block: Array, column: Int64) -> Array:
+    """Take one value of every row; faster than `block[rows, column]`."""
+    values: Array = block.ravel().take(np.arange(len(block)) * block.shape[1] + column)
+    return values

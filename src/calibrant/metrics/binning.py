@@ -92,7 +92,13 @@ def assign(confidence: Float64, edges: Float64) -> Int64:
         >>> assign(np.array([0.0, 0.5, 0.51, 1.0]), np.array([0, 0.5, 1]))
         array([0, 0, 1, 1])
     """
-    return np.searchsorted(edges[1:-1], confidence, side="left").astype(np.int64, copy=False)
+    bins = len(edges) - 1
+    if not np.array_equal(edges, np.arange(bins + 1) / bins):
+        return np.searchsorted(edges[1:-1], confidence, side="left").astype(np.int64, copy=False)
+    # with equal widths the product is at most rounding away from the bin, and the edge below it decides
+    index: Int64 = np.clip(confidence * bins, 0, bins - 1).astype(np.int64)
+    index -= (confidence <= edges[index]) & (index > 0)
+    return index
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,12 +149,13 @@ def fill(index: Int64, bins: int, confidence: Float64, correct: Array, weight: F
         >>> fill(np.array([0, 1, 1]), 2, np.array([0.1, 0.7, 0.9]), np.array([0, 1, 1])).gap.round(3)
         array([-0.1,  0.2])
     """
-    w: Float64 = np.ones(len(index)) if weight is None else weight
 
-    def summed(values: Array) -> Float64:
+    def summed(values: Array | None) -> Float64:
         return np.bincount(index, values, bins).astype(np.float64, copy=False)
 
-    return Bins(summed(w), summed(w * confidence), summed(w * correct))
+    if weight is None:
+        return Bins(summed(None), summed(confidence), summed(correct))
+    return Bins(summed(weight), summed(weight * confidence), summed(weight * correct))
 
 
 def binned(confidence: Float64, correct: Array, bins: int, binning: str) -> Bins:

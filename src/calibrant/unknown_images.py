@@ -103,15 +103,12 @@ def noun_features(run: Run, count: int = NOUN_COUNT, *, offline: bool = False) -
     Returns:
         Text features, float32 [M, D], rows of unit norm.
     """
-    import torch
-
     from calibrant.data.vocabulary import load_vocabulary
 
     names = [word for name in run.classes for word in (name, *run.words.get(name, ()))]
     words = load_vocabulary().without(names).words
     chosen = np.unique(np.linspace(0, len(words) - 1, count).round().astype(np.int64))
-    with torch.inference_mode():
-        features = run.tuned_model(offline=offline).text_features([words[i] for i in chosen])
+    features = run.tuned_model(offline=offline).text_features([words[i] for i in chosen])
     return np.asarray(features.float().cpu().numpy())
 
 
@@ -153,6 +150,8 @@ def add_class_share(run: Run, stored: Predictions, *, offline: bool = False) -> 
 
     if NOUNS in stored.columns:
         return stored
+    if stored.image_features is None:  # an earlier version did not keep them
+        stored = run.predict(str(stored.about["data"]), str(stored.about["split"]), offline=offline)
     added = with_class_share(stored, noun_features(run, offline=offline))
     added.save(run.predictions_file(str(stored.about["data"]), str(stored.about["split"])))
     return added
@@ -280,15 +279,14 @@ def _scored(
 
 
 def _answered_from(run: Run, calibrator: Calibrator | None) -> float | None:
-    """Give the confidence from which on the run answers; infinite where no confidence keeps the promise."""
+    """Give the confidence from which on the run answers; None where no confidence keeps the promise."""
     from calibrant.abstain import stored_rule
     from calibrant.calibration import Uncalibrated
 
     try:
-        rule = stored_rule(run, calibrator or Uncalibrated(), RISK, offline=True)
-    except InputError:
+        return stored_rule(run, calibrator or Uncalibrated(), RISK, offline=True).threshold
+    except InputError:  # such as a validation set without images in both parts
         return None
-    return float("inf") if rule.threshold is None else rule.threshold
 
 
 def _share(passes: Array, units: Array | None, level: float | None, meaning: str) -> dict[str, Any]:

@@ -7,22 +7,18 @@ from typing import Annotated
 
 import typer
 
-from calibrant.cli.reading import Background, Names, Offline, OnBadImage, PixelLimit, Scenes, Template, Window
+from calibrant.cli.reading import DataOptions, Offline, reads_images
 
 ALL = "all"
 
 
+@reads_images
 def evaluate(
     source: Annotated[Path, typer.Argument(help="Folder of a run, or predictions (.safetensors .npz .parquet .csv).")],
+    *,
     data: Annotated[str | None, typer.Option(help="Data set to predict first; default: what is stored.")] = None,
     split: Annotated[str, typer.Option(help="Split to measure on.")] = "test",
-    names: Names = None,
-    template: Template = None,
-    on_bad_image: OnBadImage = None,
-    window: Window = None,
-    background: Background = None,
-    pixel_limit: PixelLimit = None,
-    scenes: Scenes = None,
+    data_options: DataOptions,
     by: Annotated[str | None, typer.Option(help="Column whose subgroups are measured one by one.")] = None,
     calibrator: Annotated[
         str | None,
@@ -71,7 +67,6 @@ def evaluate(
     from calibrant.costing import in_words
     from calibrant.evaluate import evaluate as measure
     from calibrant.evaluate import explain_columns, tables, what_was_measured
-    from calibrant.image_options import data_options
     from calibrant.reporting import measures_table
     from calibrant.unknown_images import explain
 
@@ -79,15 +74,7 @@ def evaluate(
     result = measure(
         source,
         data=data,
-        data_options=data_options(
-            names=names,
-            template=template,
-            on_bad_image=on_bad_image,
-            window=window,
-            background=background,
-            pixel_limit=pixel_limit,
-            scenes=scenes,
-        ),
+        data_options=data_options,
         split=split,
         by=by,
         calibrator=calibrator,

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from calibrant.errors import InputError
+
 DataOptions = dict[str, Any]
 """How images are to be read, as `load_data` takes it."""
 
@@ -37,18 +39,37 @@ def data_options(
     pixel_limit: PixelLimit = None,
     scenes: Scenes = None,
 ) -> DataOptions:
-    """Turn the options into those of `load_data`; a command has them where `reads_images` puts them."""
-    from calibrant.image_options import data_options as read
+    """Turn the options into those of `load_data`; a command has them where `reads_images` puts them.
 
-    return read(
-        names=names,
-        template=template,
-        on_bad_image=on_bad_image,
-        window=window,
-        background=background,
-        pixel_limit=pixel_limit,
-        scenes=scenes,
-    )
+    Args:
+        names: CSV file with the columns folder,words.
+        template: class prompts.
+        on_bad_image: ``"fail"`` or ``"skip"``.
+        window: two numbers with a comma.
+        background: three whole numbers with commas.
+        pixel_limit: most pixels of an image.
+        scenes: most scenes of an emoji set.
+
+    Returns:
+        What was given.
+
+    Raises:
+        InputError: if window or background is not written as numbers with commas.
+
+    Example:
+        >>> data_options(window="0,4095", template=["an X-ray showing {}."])
+        {'templates': ['an X-ray showing {}.'], 'window': (0.0, 4095.0)}
+    """
+    options = {
+        "names": names,
+        "templates": list(template) if template else None,
+        "on_bad_image": on_bad_image,
+        "window": None if window is None else _numbers("--window", "LOW,HIGH", window, float),
+        "background": None if background is None else _numbers("--background", "R,G,B", background, int),
+        "pixel_limit": pixel_limit,
+        "scenes": scenes,
+    }
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def reads_images(command: Callable[..., None]) -> Callable[..., None]:
@@ -75,3 +96,14 @@ def reads_images(command: Callable[..., None]) -> Callable[..., None]:
     ]
     with_options.__signature__ = own.replace(parameters=seen)  # type: ignore[attr-defined]
     return with_options
+
+
+def _numbers(option: str, form: str, text: str, kind: type[float] | type[int]) -> tuple[float, ...]:
+    parts = text.split(",")
+    try:
+        numbers = tuple(kind(part) for part in parts)
+    except ValueError:
+        numbers = ()
+    if len(numbers) != form.count(",") + 1:
+        raise InputError(f"{option} takes {form}, not '{text}'")
+    return numbers

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from calibrant.cli.reading import Offline, Scenes
+from calibrant.cli.reading import Offline, Scenes, data_options
 
 
 def sweep(
@@ -33,7 +33,6 @@ def sweep(
 
     from calibrant.cli import show
     from calibrant.evaluate import NONE, SHOWN
-    from calibrant.image_options import data_options
     from calibrant.measuring import measure
     from calibrant.reporting import measures_table
     from calibrant.runs import Run

@@ -94,13 +94,13 @@ def classify(
     assumed = None
     if prior is not None:
         sample = evenly(files, ESTIMATE_ON)
-        made_of = [names, calibrator_digest(chosen), [_stamp(file) for file in sample]]
+        made_of = [names, [_stamp(file) for file in sample]]
 
         def estimate_on() -> npt.NDArray[np.float64]:
             asked = _Answerer(run.tuned_model(offline=offline), names, chosen, None, run.image_options)
             return asked.all_probabilities(_batches(sample, batch_size, progress))
 
-        assumed = stored_prior(run, prior, names, estimate_on, made_of=made_of, offline=offline)
+        assumed = stored_prior(run, prior, names, chosen, estimate_on, made_of=made_of, offline=offline)
     known = None if none_of_these is None else known_images(run, none_of_these, keep_known, offline=offline)
     decider = decider_of(run, chosen, names, abstain=abstain, costs=costs, prior=assumed, known=known, offline=offline)
     if assumed is not None:

@@ -26,6 +26,7 @@ def prior_of(
     run: Run,
     assumed: AssumedPrior,
     classes: Sequence[str],
+    calibrator: Calibrator,
     probabilities: Callable[[], Float64],
     *,
     offline: bool = False,
@@ -36,6 +37,7 @@ def prior_of(
         run: the run, whose validation images have natural frequencies unless its data set says otherwise.
         assumed: frequencies, or ``"estimate"``.
         classes: the class list that is chosen from, which must be the tuned one.
+        calibrator: the fitted calibrator whose probabilities are corrected.
         probabilities: gives calibrated probabilities of the images at hand, [N, C], should they be needed.
         offline: never open a socket, should validation images have to be predicted.
 
@@ -50,9 +52,10 @@ def prior_of(
 
     if list(classes) != run.classes:
         raise InputError(f"how frequent classes were is known of the tuned classes of {run.path} only")
-    known = class_frequencies(validation_of(run, offline=offline).labels, classes)
+    validation = validation_of(run, offline=offline)
+    known = class_frequencies(validation.labels, classes)
     if assumed == ESTIMATE:
-        return estimated_prior(probabilities(), known, classes)
+        return estimated_prior(probabilities(), known, classes, source=calibrator(validation).mean(axis=0))
     return given_prior(known, assumed, classes)
 
 
@@ -60,6 +63,7 @@ def stored_prior(
     run: Run,
     assumed: AssumedPrior,
     classes: Sequence[str],
+    calibrator: Calibrator,
     probabilities: Callable[[], Float64],
     *,
     made_of: Any,
@@ -71,8 +75,9 @@ def stored_prior(
         run: the run.
         assumed: frequencies, or ``"estimate"``.
         classes: the class list that is chosen from.
+        calibrator: the fitted calibrator whose probabilities are corrected.
         probabilities: gives calibrated probabilities of the images at hand, [N, C].
-        made_of: what decides these probabilities besides the run, as JSON can hold it.
+        made_of: what decides these probabilities besides run and calibrator, as JSON can hold it.
         offline: never open a socket.
 
     Returns:
@@ -81,18 +86,25 @@ def stored_prior(
     Raises:
         InputError: as for `prior_of`.
     """
+    from calibrant.calibrate import calibrator_digest
     from calibrant.calibration import Prior
     from calibrant.storage import digest, read_json, write_json
 
     estimated = assumed == ESTIMATE
-    of = made_of if estimated else dict(assumed) if isinstance(assumed, Mapping) else assumed
+    of = (
+        [made_of, calibrator_digest(calibrator)]
+        if estimated
+        else dict(assumed)
+        if isinstance(assumed, Mapping)
+        else assumed
+    )
     file = run.prior_file(digest(FORMAT, run.record["weights"], of)[:12])
     if estimated and file.is_file():
         stored = read_json(file)
         if list(classes) == list(stored["assumed"]):
             before, now = (np.array(list(stored[name].values())) for name in ("validation", "assumed"))
             return Prior(list(classes), before, now, stored["estimated_on"])
-    prior = prior_of(run, assumed, classes, probabilities, offline=offline)
+    prior = prior_of(run, assumed, classes, calibrator, probabilities, offline=offline)
     write_json(file, {"format": FORMAT, "says": prior_sentence(prior), **prior_record(run, prior)})
     return prior
 
@@ -132,7 +144,7 @@ def with_prior(
     corrected: dict[str, Calibrator | None] = {}
     for name, calibrator in calibrators.items():
         inside = calibrator or Uncalibrated()
-        prior = prior_of(run, assumed, stored.classes, lambda one=inside: one(shown), offline=offline)  # type: ignore[misc]
+        prior = prior_of(run, assumed, stored.classes, inside, lambda one=inside: one(shown), offline=offline)  # type: ignore[misc]
         corrected[name] = PriorCorrection(inside, prior)
     return corrected
 

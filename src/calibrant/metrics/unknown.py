@@ -40,7 +40,7 @@ def max_softmax(logits: Any, temperature: float = 1.0) -> Float64:
         >>> max_softmax([[0.3, 0.1], [0.2, 0.2]]).round(3)
         array([0.55, 0.5 ])
     """
-    highest: Float64 = softmax(as_matrix(logits, "logits") / _positive(temperature)).max(axis=1)
+    highest: Float64 = softmax(_matrix(logits) / _positive(temperature)).max(axis=1)
     return highest
 
 
@@ -63,7 +63,7 @@ def energy(logits: Any, temperature: float = 1.0) -> Float64:
         >>> energy([[0.0, 0.0], [5.0, 0.0]]).round(3)
         array([0.693, 5.007])
     """
-    return _positive(temperature) * _log_sum_exp(as_matrix(logits, "logits") / temperature)
+    return _positive(temperature) * _log_sum_exp(_matrix(logits) / temperature)
 
 
 def class_share(logits: Any, noun_logits: Any) -> Float64:
@@ -86,12 +86,12 @@ def class_share(logits: Any, noun_logits: Any) -> Float64:
         >>> class_share([[1.0, 1.0], [0.0, 0.0]], [[0.0, 1.0], [5.0, 0.0]]).round(3)
         array([0.594, 0.013])
     """
-    known = as_matrix(logits, "logits")
+    known = _matrix(logits)
     nouns = as_floats(noun_logits, "logits of nouns", (len(known), None))
     if nouns.shape[1] == 0:
         raise InputError("there must be at least one noun to compare the classes with")
     # the logistic function of the difference of the log-masses, written so that no exponential overflows
-    apart = _log_sum_exp(known) - _log_sum_exp(nouns)
+    apart = _log_sum_exp(known) - _log_sum_exp(nouns.astype(np.float64, copy=False))
     small = np.exp(-np.abs(apart))
     return np.where(apart >= 0, 1 / (1 + small), small / (1 + small))
 
@@ -175,7 +175,11 @@ def _positive(temperature: float) -> float:
     return temperature
 
 
-def _log_sum_exp(logits: Array) -> Float64:
-    values: Float64 = np.asarray(logits, dtype=np.float64)
+def _matrix(logits: Any) -> Float64:
+    # before anything is divided, which would round in the precision of the logits
+    return as_matrix(logits, "logits").astype(np.float64, copy=False)
+
+
+def _log_sum_exp(values: Float64) -> Float64:
     highest = values.max(axis=1)
     return np.asarray(highest + np.log(np.exp(values - highest[:, None]).sum(axis=1)))

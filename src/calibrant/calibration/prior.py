@@ -285,7 +285,7 @@ def estimated_prior(
         >>> estimated_prior(table, [0.5, 0.5], ["ok", "defect"], strength=0).assumed.round(3)
         array([0.875, 0.125])
         >>> estimated_prior(table, [0.5, 0.5], ["ok", "defect"]).assumed.round(3)
-        array([0.866, 0.134])
+        array([0.859, 0.141])
     """
     start = Prior(list(classes), known, known if source is None else source)
     if not 0 <= strength < np.inf:

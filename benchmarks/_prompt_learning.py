@@ -101,7 +101,7 @@ class OurStep:
         from calibrant.tuning.components import OBJECTIVES
         from calibrant.tuning.loop import Step
         from calibrant.tuning.optimization import make_optimizer
-        from calibrant.tuning.solvers.steps import StepsSettings
+        from calibrant.tuning.solvers.steps_settings import StepsSettings
 
         self.model = model
         self.step_module = Step(model.parameterization, OBJECTIVES.build("cross_entropy", {}), {}, model.zero_shot)

@@ -23,7 +23,7 @@ from calibrant.tuning.regularizers import (
     self_distillation,
     smallest_singular_value,
 )
-from calibrant.tuning.solvers.steps import AugmentationSettings
+from calibrant.tuning.solvers.steps_settings import AugmentationSettings
 from calibrant.tuning.task import Task
 
 SEEDS = st.integers(0, 2**32 - 1)

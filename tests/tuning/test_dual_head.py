@@ -13,7 +13,7 @@ from calibrant.tuning.objectives import dual_head
 from calibrant.tuning.optimization import decay_groups
 from calibrant.tuning.outputs import Outputs
 from calibrant.tuning.parameterizations.base import cosine_logits
-from calibrant.tuning.solvers.steps import StepsSettings
+from calibrant.tuning.solvers.steps_settings import StepsSettings
 
 
 def cross_entropy(logits, labels):

@@ -232,7 +232,7 @@ def test_a_small_training_set_gives_small_batches_and_says_so(encoder, train, ca
 
 
 def test_epochs_become_steps():
-    from calibrant.tuning.solvers.steps import StepsSettings
+    from calibrant.tuning.solvers.steps_settings import StepsSettings
 
     settings = StepsSettings(learning_rate=1, epochs=3, batch_size=8)
     assert settings.total(20) == 8  # 60 samples in batches of 8

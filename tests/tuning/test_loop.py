@@ -61,7 +61,7 @@ def test_a_regularizer_sees_batches_gradients_and_steps(registered, encoder, tra
 def test_training_is_the_textbook_loop(encoder, train, cache):
     """FT for five steps against torch's AdamW with nothing of ours but batches and transforms."""
     from calibrant.tuning.batches import Batches, LiveImages
-    from calibrant.tuning.solvers.steps import AugmentationSettings
+    from calibrant.tuning.solvers.steps_settings import AugmentationSettings
 
     solver = {
         "steps": 5,

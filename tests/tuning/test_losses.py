@@ -16,7 +16,7 @@ from calibrant.tuning.objectives import contrastive, cross_entropy
 from calibrant.tuning.optimization import learning_rate
 from calibrant.tuning.regularizers import distance_to_start
 from calibrant.tuning.solvers.lbfgs import logistic_regression
-from calibrant.tuning.solvers.steps import StepsSettings
+from calibrant.tuning.solvers.steps_settings import StepsSettings
 
 
 def minus_log_softmax(row, label):

@@ -11,6 +11,7 @@ import numpy as np
 from calibrant.arrays import Float64, Int64
 from calibrant.calibration.calibrator import Calibrator, given_labels
 from calibrant.calibration.chain import unfitted_copy
+from calibrant.calibration.registry import CALIBRATORS, calibrator
 from calibrant.errors import CalibrantWarning, InputError
 from calibrant.predictions import Predictions
 
@@ -76,8 +77,6 @@ class BestOf(Calibrator):
         self.chosen_ = candidates[best].fit(predictions, shifted=shifted)
 
     def _candidates(self) -> dict[str, Calibrator]:
-        from calibrant.calibration.registry import calibrator
-
         if isinstance(self.candidates, str) or not self.candidates:
             raise InputError(f"candidates of calibrator '{self.name}' must be a list of names or calibrators")
         found: dict[str, Calibrator] = {}
@@ -123,3 +122,6 @@ class BestOf(Calibrator):
         if not isinstance(self.chosen_, Calibrator):
             raise InputError("chosen_ must be a calibrator")
         self.chosen_.check_fitted()
+
+
+CALIBRATORS[BestOf.name] = BestOf

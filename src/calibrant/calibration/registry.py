@@ -8,7 +8,6 @@ from typing import Any
 
 from calibrant.calibration import calibrator_file
 from calibrant.calibration.bbq import BBQ
-from calibrant.calibration.best_of import BestOf
 from calibrant.calibration.beta import BetaCalibration
 from calibrant.calibration.bin_mean_shift import BinMeanShift
 from calibrant.calibration.calibrator import Calibrator
@@ -33,6 +32,7 @@ from calibrant.calibration.zero_shot_normalization import ZeroShotNormalization
 from calibrant.calibration.zero_shot_temperature import ZeroShotTemperature
 from calibrant.errors import InputError, unknown
 
+# best_of, which makes others by their names and so stands above this file, adds itself
 CALIBRATORS: dict[str, type[Calibrator]] = {
     member.name: member
     for member in (
@@ -57,7 +57,6 @@ CALIBRATORS: dict[str, type[Calibrator]] = {
         BBQ,
         BinMeanShift,
         DensityRatio,
-        BestOf,
     )
 }
 

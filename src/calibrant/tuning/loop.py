@@ -22,7 +22,7 @@ from calibrant.tuning.parameterizations.base import Parameterization
 from calibrant.tuning.precision import default_device, fastest_precision
 from calibrant.tuning.regularizers.base import Regularizer
 from calibrant.tuning.solvers.base import Work
-from calibrant.tuning.solvers.steps import StepsSettings
+from calibrant.tuning.solvers.steps_settings import StepsSettings
 from calibrant.tuning.tuned_model import Answers
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrant.errors import unknown
-from calibrant.tuning.solvers.steps import StepsSettings
+from calibrant.tuning.solvers.steps_settings import StepsSettings
 
 
 def make_optimizer(trainables: Mapping[str, nn.Parameter], settings: StepsSettings) -> torch.optim.Optimizer:

@@ -14,7 +14,7 @@ from calibrant.errors import InputError
 from calibrant.tuning.components import SOLVERS
 from calibrant.tuning.settings import Settings
 from calibrant.tuning.solvers.base import Solver, Work
-from calibrant.tuning.solvers.steps import AugmentationSettings
+from calibrant.tuning.solvers.steps_settings import AugmentationSettings
 
 
 @runtime_checkable

@@ -46,12 +46,12 @@ class KnownImages:
 
     def __call__(self, predictions: Predictions) -> Array:
         """Say which images count as known, bool [N]."""
-        from calibrant.calibration.familiarity import familiarity
+        from calibrant.calibration.familiarity import known_score
 
         seen = replace(predictions, reference_image_features=self.reference)
         if self.nouns is not None:
             seen = with_class_share(seen, self.nouns)
-        return self.rule.known(familiarity(seen, self.rule.score))
+        return self.rule.known(known_score(seen, self.rule.score))
 
 
 def known_images(run: Run, score: str, keep: float, *, offline: bool = False) -> KnownImages:
@@ -73,7 +73,7 @@ def known_images(run: Run, score: str, keep: float, *, offline: bool = False) ->
         InputError: if there is no such score, the share is none, or there are too few validation images.
     """
     from calibrant.abstain import validation_of
-    from calibrant.calibration.familiarity import SCORES, familiarity, known_rule
+    from calibrant.calibration.familiarity import SCORES, known_rule, known_score
     from calibrant.errors import unknown
 
     if score not in SCORES:
@@ -84,7 +84,7 @@ def known_images(run: Run, score: str, keep: float, *, offline: bool = False) ->
     if nouns is not None:
         validation = with_class_share(validation, nouns)
     seen = replace(validation, reference_image_features=reference)
-    rule = known_rule(familiarity(seen, score), score, keep)
+    rule = known_rule(known_score(seen, score), score, keep)
     write_json(
         run.threshold_file(f"none-of-these.{score}", keep),
         {"says": rule.sentence(), "data": run.record["data"]["name"], "rule": rule.record()},
@@ -254,7 +254,7 @@ def _scored(
     calibrators: Mapping[str, Calibrator | None],
 ) -> list[tuple[str, Float64, Float64, Array | None, str]]:
     """Give each score of both kinds, which unknown images pass its threshold, and what that means."""
-    from calibrant.calibration.familiarity import available, familiarity, known_rule
+    from calibrant.calibration.familiarity import available, known_rule, known_score
 
     scored: list[tuple[str, Float64, Float64, Array | None, str]] = []
     for name, calibrator in calibrators.items():
@@ -270,10 +270,10 @@ def _scored(
         )
     for score in available(known):
         if score in available(unknown_ones):
-            of_known, of_unknown = familiarity(known, score), familiarity(unknown_ones, score)
+            of_known, of_unknown = known_score(known, score), known_score(unknown_ones, score)
             passes = None
             if validation is not None and score in available(validation):
-                passes = known_rule(familiarity(validation, score), score).known(of_unknown)
+                passes = known_rule(known_score(validation, score), score).known(of_unknown)
             scored.append((score, of_known, of_unknown, passes, PASSES[""]))
     return scored
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibrant.calibration.familiarity import KnownRule, available, familiarity, known_rule
+from calibrant.calibration.familiarity import KnownRule, available, known_rule, known_score
 from calibrant.errors import InputError
 from calibrant.metrics import max_softmax
 from calibrant.predictions import Predictions
@@ -28,20 +28,20 @@ WHOLE = Predictions(
 def test_scores_are_found_by_name():
     assert available(WHOLE) == ["mcm", "energy", "nearness", "nouns"]
     assert available(replace(WHOLE, reference_image_features=None, columns={})) == ["mcm", "energy"]
-    np.testing.assert_allclose(familiarity(WHOLE, "mcm"), max_softmax(WHOLE.logits / 100))
-    np.testing.assert_allclose(familiarity(replace(WHOLE, logit_scale=None), "mcm"), max_softmax(WHOLE.logits))
-    np.testing.assert_array_equal(familiarity(WHOLE, "nouns"), WHOLE.columns["class_share"])
+    np.testing.assert_allclose(known_score(WHOLE, "mcm"), max_softmax(WHOLE.logits / 100))
+    np.testing.assert_allclose(known_score(replace(WHOLE, logit_scale=None), "mcm"), max_softmax(WHOLE.logits))
+    np.testing.assert_array_equal(known_score(WHOLE, "nouns"), WHOLE.columns["class_share"])
 
 
 def test_nearness_equals_a_loop():
-    for image, found in zip(WHOLE.image_features.tolist(), familiarity(WHOLE, "nearness"), strict=True):
+    for image, found in zip(WHOLE.image_features.tolist(), known_score(WHOLE, "nearness"), strict=True):
         apart = sorted(math.dist(image, other) for other in WHOLE.reference_image_features.tolist())
         assert found == pytest.approx(math.exp(-sum(apart[:10]) / 10), rel=1e-9)
 
 
 def test_an_image_is_not_its_own_neighbour():
     own = replace(WHOLE, reference_image_features=WHOLE.image_features)
-    for row, found in enumerate(familiarity(own, "nearness")):
+    for row, found in enumerate(known_score(own, "nearness")):
         others = [other for i, other in enumerate(own.image_features.tolist()) if i != row]
         apart = sorted(math.dist(own.image_features[row].tolist(), other) for other in others)
         assert found == pytest.approx(math.exp(-sum(apart[:10]) / 10), rel=1e-6)
@@ -69,10 +69,10 @@ def test_new_images_are_kept_as_promised():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: familiarity(WHOLE, "mcn"), "did you mean 'mcm'"),
-        (lambda: familiarity(replace(WHOLE, columns={}), "nouns"), "needs the column class_share"),
+        (lambda: known_score(WHOLE, "mcn"), "did you mean 'mcm'"),
+        (lambda: known_score(replace(WHOLE, columns={}), "nouns"), "needs the column class_share"),
         (
-            lambda: familiarity(replace(WHOLE, image_features=None, reference_image_features=None), "nearness"),
+            lambda: known_score(replace(WHOLE, image_features=None, reference_image_features=None), "nearness"),
             "needs image_features and reference_image_features",
         ),
         (lambda: known_rule([0.5] * 18, "mcm"), "at least 19 of them, not on 18"),

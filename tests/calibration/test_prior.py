@@ -80,7 +80,7 @@ def test_em_equals_a_loop():
     np.testing.assert_allclose(found.assumed, loop_em(table, known.tolist(), 1500), atol=1e-7)
     assert found.estimated_on == 150
     held_back = estimated_prior(table, known, ["a", "b", "c"])
-    np.testing.assert_allclose(held_back.assumed, loop_em(table, known.tolist(), 1500, added=30.0), atol=1e-7)
+    np.testing.assert_allclose(held_back.assumed, loop_em(table, known.tolist(), 1500, added=9.0), atol=1e-7)
 
 
 def test_em_sets_out_from_the_mean_probability():

@@ -20,6 +20,7 @@ from calibrant.calibration.dirichlet import Dirichlet
 from calibrant.calibration.distance_aware import DistanceAware
 from calibrant.calibration.ece_temperature import ECETemperature
 from calibrant.calibration.ensemble_temperature import EnsembleTemperature
+from calibrant.calibration.familiarity import KnownRule, known_rule, known_score
 from calibrant.calibration.histogram import HistogramBinning
 from calibrant.calibration.isotonic import IsotonicRegression
 from calibrant.calibration.matrix import MatrixScaling
@@ -58,6 +59,7 @@ __all__ = [
     "EnsembleTemperature",
     "HistogramBinning",
     "IsotonicRegression",
+    "KnownRule",
     "LogitCalibrator",
     "MatrixScaling",
     "MultiIsotonic",
@@ -87,6 +89,8 @@ __all__ = [
     "dac_sensitivity",
     "estimated_prior",
     "given_prior",
+    "known_rule",
+    "known_score",
     "load",
     "read_costs",
     "weight_correlations",

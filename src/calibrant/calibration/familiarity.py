@@ -25,7 +25,7 @@ SCORES = {
 }
 
 
-def familiarity(predictions: Predictions, score: str) -> Float64:
+def known_score(predictions: Predictions, score: str) -> Float64:
     """Score how much each image looks like one of the classes; higher means known.
 
     Args:
@@ -44,7 +44,7 @@ def familiarity(predictions: Predictions, score: str) -> Float64:
     2024.
 
     Example:
-        >>> familiarity(Predictions(logits=[[30.0, 10.0], [20.0, 20.0]], logit_scale=100.0), "mcm").round(3)
+        >>> known_score(Predictions(logits=[[30.0, 10.0], [20.0, 20.0]], logit_scale=100.0), "mcm").round(3)
         array([0.55, 0.5 ])
     """
     if score not in SCORES:

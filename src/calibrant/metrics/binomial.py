@@ -12,13 +12,13 @@ from calibrant.metrics.bootstrap import unit_index
 from calibrant.metrics.estimate import Estimate
 
 
-def clopper_pearson(right: Any, count: Any, level: float = 0.95) -> tuple[Float64, Float64]:
+def clopper_pearson(right: Any, count: Any, level: float | Float64 = 0.95) -> tuple[Float64, Float64]:
     """Exact binomial interval of a share.
 
     Args:
         right: how many of them succeeded, [...]; need not be whole.
         count: how many there are, [...].
-        level: confidence.
+        level: confidence, one for all or one for each [...]; below 0 the ends have passed each other.
 
     Returns:
         Lower and upper ends, float64 [...]; NaN where `count` is 0.

@@ -11,7 +11,7 @@ import numpy as np
 from calibrant.arrays import Float64, Int64
 from calibrant.errors import InputError, unknown
 from calibrant.metrics.binning import Bins, assign, bin_edges, fill
-from calibrant.metrics.binomial import shares
+from calibrant.metrics.binomial import effective_counts, shares
 from calibrant.metrics.bootstrap import bootstrap, draws, percentiles, redraw_order, unit_index
 from calibrant.metrics.ece_interval import ece_interval
 from calibrant.metrics.per_class import PerClass, mean_f1, mean_recall
@@ -121,12 +121,13 @@ def intervals_of(
     edges = bin_edges(scores.confidence, bins)
     if {"ece", *MEANS} & set(measures):
         drawn = bootstrap(scores, edges, unit, resamples, seed)
-        found["ece"] = _error(scores, edges, drawn.bins, unit, level)
+        found["ece"] = _error(scores, edges, drawn.bins, unit, level, seed)
         means = (drawn.nll, drawn.brier, drawn.mean_confidence, drawn.mean_confidence - drawn.accuracy)
         found.update({name: _percentiles(values, level) for name, values in zip(MEANS, means, strict=True)})
     if "ace" in measures:
         mass = bin_edges(scores.confidence, bins, "mass")
-        found["ace"] = _error(scores, mass, bootstrap(scores, mass, unit, resamples, seed).bins, unit, level)
+        redrawn_mass = bootstrap(scores, mass, unit, resamples, seed).bins
+        found["ace"] = _error(scores, mass, redrawn_mass, unit, level, seed)
     if "mce" in measures:
         found["mce"] = _largest_gap(scores, edges, unit, level)
     if set(ORDER) & set(measures):
@@ -192,12 +193,13 @@ def check_options(level: float, resamples: int) -> None:
         raise InputError(f"resamples must be a positive integer, not {resamples}")
 
 
-def _error(scores: Scores, edges: Float64, drawn: Bins, unit: Int64, level: float) -> Interval:
+def _error(scores: Scores, edges: Float64, drawn: Bins, unit: Int64, level: float, seed: int) -> Interval:
     bins = len(edges) - 1
     index = assign(scores.confidence, edges)
     per_bin = np.bincount(np.unique(unit * bins + index) % bins, minlength=bins)
     whole = fill(index, bins, scores.confidence, scores.correct)
-    return Interval(*ece_interval(whole, drawn, per_bin, level))
+    effective = effective_counts(scores.correct, index, bins, unit)
+    return Interval(*ece_interval(whole, drawn, per_bin, effective, level, seed))
 
 
 def _largest_gap(scores: Scores, edges: Float64, unit: Int64, level: float) -> Interval:

@@ -1,13 +1,15 @@
 """Compare every method on `emoji` under two protocols, with three seeds, for the tables of docs/methods-on-emoji.md.
 
 `shift`: tuned on `emoji` at 16 shots, measured on its test scenes and on every shifted set. `base-to-new`: tuned on
-`emoji/base` at 16 shots, measured on the test scenes of the base and of the new classes, each among its own names. The
-settings are those of the `tiny` profiles. A cell is one protocol, method and seed; cells that are done are not done
-again, so that the script can be stopped and started. What the tables need of every scene is kept in a folder.
+`emoji/base` at 16 shots, measured on the test scenes of the base and of the new classes, each among its own names, and
+on both among all names. The settings are those of the `tiny` profiles; a method may name its view policy behind a
+tilde. A cell is one protocol, method and seed; cells that are done are not done again, so that the script can be
+stopped and started. What the tables need of every scene is kept in a folder; of the first seed also the predictions,
+for scripts/compare_calibrators.py.
 
 Example:
     python scripts/compare_methods.py run build/methods
-    python scripts/compare_methods.py run build/methods --method coop --method coop+dor
+    python scripts/compare_methods.py run build/methods --method coop --method coop+dor --method coop~live
     python scripts/compare_methods.py tables build/methods docs/methods-on-emoji.md
 """
 
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,28 +26,31 @@ import numpy as np
 import typer
 
 import calibrant as cb
-from calibrant.arrays import Array, Float64, softmax
+from calibrant.arrays import Array, Float64
 from calibrant.metrics import Estimate, paired_difference
 from calibrant.metrics.reliability import reliability_of
 from calibrant.metrics.scores import sample_scores
 from calibrant.opening import shots_of
+from calibrant.predict import predict
 from calibrant.storage import atomic_write
 from calibrant.tuning import fit, load_recipe
 from calibrant.tuning.recipe import list_recipes
-from judging import Judge
 
-SHOTS, SEEDS, SCENES = 16, (1, 2, 3), 1000
-PROTOCOLS = {
-    "base-to-new": {"data": "emoji/base", "sets": ("emoji/base", "emoji/new")},
-    "shift": {
-        "data": "emoji",
-        "sets": ("emoji", *(f"emoji/{name}" for name in
-                            ("resampled", "context", "rendition", "sketch", "hard", "corrupted"))),
-    },
-}  # fmt: skip
+SHOTS, SEEDS = 16, (1, 2, 3)
+SHIFTED = tuple(f"emoji/{name}" for name in ("resampled", "context", "rendition", "sketch", "hard", "corrupted"))
+# the set tuned on comes first; its validation scenes are for calibrators
+PROTOCOLS = {"base-to-new": ("emoji/base", "emoji/new", "emoji"), "shift": ("emoji", *SHIFTED)}
+# the shifted sets are read together
+SCENES = {name: 500 if name in SHIFTED else 1000 for sets in PROTOCOLS.values() for name in sets}
 BASELINE = "zero-shot"
 ADDED = ("coop+dor", "cocoop+dor", "kgcoop+dor", "maple+dor", "promptsrc+dor", "dept+dor", "tcp+dor", "carot+dor")
+VIEWS = tuple(f"{method}~{views}" for method in ("coop", "kgcoop", "clip-adapter") for views in ("live", "1"))
 app = typer.Typer(help=__doc__)
+
+
+def recipes() -> list[str]:
+    """Name every method, the zero-shot model first."""
+    return [BASELINE, *(row["name"] for row in list_recipes() if row["name"] != BASELINE)]
 
 
 def cell_file(folder: Path, protocol: str, method: str, seed: int) -> Path:
@@ -53,21 +58,57 @@ def cell_file(folder: Path, protocol: str, method: str, seed: int) -> Path:
     return folder / protocol / f"{method}-{seed}.npz"
 
 
-def run_cell(file: Path, protocol: str, method: str, seed: int, judges: dict[str, Judge]) -> None:
-    """Tune one model, score every scene of every set, and keep the scores."""
-    encoder, plan = cb.load_model("tiny", offline=True), PROTOCOLS[protocol]
-    train = shots_of(cb.load_data(plan["data"], scenes=SCENES), SHOTS, seed)
+def predictions_file(folder: Path, protocol: str, method: str, name: str, split: str) -> Path:
+    """Name the file of the predictions that a method, tuned with the first seed, makes for one set."""
+    return folder / protocol / method / f"{name.replace('/', '-')}-{split}.safetensors"
+
+
+def tuned(protocol: str, method: str, seed: int) -> tuple[cb.tuning.TunedModel, float]:
+    """Tune one model, and tell how many seconds it took."""
+    name, _, views = method.partition("~")
+    settings = {"stages.0.solver.views": views if views == "live" else int(views)} if views else {}
+    first = PROTOCOLS[protocol][0]
+    train = shots_of(cb.load_data(first, scenes=SCENES[first]), SHOTS, seed)
     began = time.monotonic()
-    model = fit(encoder, train, load_recipe(method, profile="tiny"), seed=seed, progress=False)
-    seconds, kept = time.monotonic() - began, {}
-    for name in plan["sets"]:
-        judge = judges.setdefault(name, Judge(cb.load_data(name, scenes=SCENES).split("test")))
-        scores = sample_scores(softmax(judge.logits(model)), judge.chosen.labels)
+    model = fit(
+        cb.load_model("tiny", offline=True),
+        train,
+        load_recipe(name, settings, profile="tiny"),
+        seed=seed,
+        progress=False,
+    )
+    return model, time.monotonic() - began
+
+
+def run_cell(folder: Path, protocol: str, method: str, seed: int) -> float:
+    """Tune one model, and keep what it says of every scene of every set."""
+    model, seconds = tuned(protocol, method, seed)
+    kept: dict[str, Array] = {}
+    for name in PROTOCOLS[protocol]:
+        data = cb.load_data(name, scenes=SCENES[name])
+        if seed == SEEDS[0] and name == PROTOCOLS[protocol][0]:
+            predict(model, data, "validation").save(predictions_file(folder, protocol, method, name, "validation"))
+        predictions = predict(model, data)
+        if seed == SEEDS[0]:
+            predictions.save(predictions_file(folder, protocol, method, name, "test"))
+        scores = sample_scores(predictions.probabilities(), predictions.labels)
         for key in ("confidence", "correct", "nll", "brier"):
             kept[f"{name}:{key}"] = getattr(scores, key)
-        kept[f"{name}:drawing"] = np.asarray(judge.chosen.columns["drawing"])
-    with atomic_write(file) as path, path.open("wb") as stream:
+        kept[f"{name}:drawing"] = np.asarray(predictions.columns["drawing"])
+    with atomic_write(cell_file(folder, protocol, method, seed)) as path, path.open("wb") as stream:
         np.savez_compressed(stream, seconds=seconds, **kept)
+    return seconds
+
+
+def cells(methods: Sequence[str], protocols: Sequence[str]) -> Iterator[tuple[str, str, int]]:
+    """List all cells, the first seed of every method first."""
+    for seed in SEEDS:
+        for protocol in protocols:
+            for method in methods:
+                # nothing is drawn for the model before tuning; how views are drawn is compared under one protocol
+                again = method == BASELINE and seed != SEEDS[0]
+                if not again and not ("~" in method and protocol == "shift"):
+                    yield protocol, method, seed
 
 
 @app.command()
@@ -75,19 +116,14 @@ def run(
     folder: Annotated[Path, typer.Argument(help="Where the cells are kept.")],
     method: Annotated[list[str] | None, typer.Option(help="Only these methods.")] = None,
     protocol: Annotated[list[str] | None, typer.Option(help="Only these protocols.")] = None,
+    part: Annotated[tuple[int, int], typer.Option(help="Which of how many processes this is.")] = (0, 1),
 ) -> None:
     """Run the cells that are missing, the first seed of all methods first."""
-    methods = method or [BASELINE, *(row["name"] for row in list_recipes() if row["name"] != BASELINE), *ADDED]
-    judges: dict[str, Judge] = {}
-    for seed in SEEDS:
-        for chosen in protocol or PROTOCOLS:
-            for one in methods:
-                file = cell_file(folder, chosen, one, seed)
-                # nothing is drawn for the model before tuning
-                if file.exists() or (one == BASELINE and seed != SEEDS[0]):
-                    continue
-                run_cell(file, chosen, one, seed, judges)
-                print(chosen, one, seed, f"{np.load(file)['seconds']:.0f} s", flush=True)
+    methods = method or [*recipes(), *ADDED, *VIEWS]
+    mine, processes = part
+    for at, (chosen, one, seed) in enumerate(cells(methods, protocol or list(PROTOCOLS))):
+        if at % processes == mine and not cell_file(folder, chosen, one, seed).exists():
+            print(chosen, one, seed, f"{run_cell(folder, chosen, one, seed):.0f} s", flush=True)
 
 
 @dataclass(frozen=True)
@@ -155,23 +191,29 @@ def error(confidence: Float64, correct: Array) -> float:
     return float((curve.count[held] * gap).sum() / curve.count.sum())
 
 
-def table(folder: Path, protocol: str, columns: dict[str, Sequence[str]]) -> list[str]:
-    """Write the table of a protocol, a row for every method that has all seeds."""
+def table(folder: Path, protocol: str, columns: dict[str, Sequence[str]], methods: Sequence[str]) -> list[str]:
+    """Write the table of a protocol, a row for every method that was run with all seeds."""
     first, second = columns
     lines = [
         f"| method | {first} accuracy | gain | {second} accuracy | gain | {first} ECE | {second} ECE |",
         "|---|---|---|---|---|---|---|",
     ]
-    for method in sorted({file.stem.rpartition("-")[0] for file in (folder / protocol).glob("*.npz")}):
+    for method in methods:
         seeds = SEEDS[:1] if method == BASELINE else SEEDS
         if not all(cell_file(folder, protocol, method, seed).exists() for seed in seeds):
             continue
         one, two = (read_cell(folder, protocol, method, names) for names in columns.values())
         lines.append(
-            f"| `{method}` | {one.accuracy:.1%} | {one.shown_gain()} | {two.accuracy:.1%} | {two.shown_gain()} "
+            f"| {in_words(method)} | {one.accuracy:.1%} | {one.shown_gain()} | {two.accuracy:.1%} | {two.shown_gain()} "
             f"| {one.shown_ece()} | {two.shown_ece()} |"
         )
     return lines
+
+
+def in_words(method: str) -> str:
+    """Name a method and its view policy."""
+    name, _, views = method.partition("~")
+    return f"`{name}`" + (f", {views} view{'' if views == '1' else 's'}" if views else "")
 
 
 @app.command()
@@ -181,16 +223,20 @@ def tables(
 ) -> None:
     """Write the tables."""
     text = page.read_text(encoding="utf-8")
-    shifted = PROTOCOLS["shift"]["sets"][1:]
-    for protocol, columns in {
-        "base-to-new": {"base": ("emoji/base",), "new": ("emoji/new",)},
-        "shift": {"ID": ("emoji",), "OOD": shifted},
+    halves, shift = {"base": ("emoji/base",), "new": ("emoji/new",)}, {"ID": ("emoji",), "OOD": SHIFTED}
+    # the eight views of the profile come between live and one
+    views = [views for live, one in zip(VIEWS[::2], VIEWS[1::2], strict=True)
+             for views in (live, live.partition("~")[0], one)]  # fmt: skip
+    for mark, lines in {
+        "base-to-new": table(folder, "base-to-new", halves, [*recipes(), *ADDED]),
+        "shift": table(folder, "shift", shift, [*recipes(), *ADDED]),
+        "views": table(folder, "base-to-new", halves, views),
     }.items():
-        mark = re.compile(rf"(<!-- {protocol} -->\n).*(<!-- /{protocol} -->)", re.DOTALL)
-        body = "\n".join(["", *table(folder, protocol, columns), "", ""])
-        text, found = mark.subn(lambda match, body=body: match[1] + body + match[2], text)
+        place = re.compile(rf"(<!-- {mark} -->\n).*(<!-- /{mark} -->)", re.DOTALL)
+        body = "\n".join(["", *lines, "", ""])
+        text, found = place.subn(lambda match, body=body: match[1] + body + match[2], text)
         if not found:
-            raise typer.BadParameter(f"{page} has no mark <!-- {protocol} -->")
+            raise typer.BadParameter(f"{page} has no mark <!-- {mark} -->")
     with atomic_write(page) as path:
         path.write_text(text, encoding="utf-8")
 

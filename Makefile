@@ -9,7 +9,7 @@ PIP := -m pip --disable-pip-version-check install -qq --progress-bar off
 
 # What must work without torch.
 CORE_TESTS := tests/test_package.py tests/test_predictions.py tests/metrics tests/calibration tests/reporting tests/data
-CORE_SOURCES := $(addprefix src/calibrant/,errors.py storage.py arrays.py predictions metrics calibration reporting data)
+CORE_SOURCES := $(addprefix src/calibrant/,errors.py storage.py arrays.py predictions metrics calibration measuring reporting data)
 
 define FIND_PYTHON
 set -e; \

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from calibrant import provenance
+from calibrant.runs import provenance
 
 MEGABYTE = 1024**2
 _STATUS = Path("/proc/self/status")

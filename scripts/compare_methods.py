@@ -30,8 +30,8 @@ from calibrant.arrays import Array, Float64
 from calibrant.metrics import Estimate, paired_difference
 from calibrant.metrics.reliability import reliability_of
 from calibrant.metrics.scores import sample_scores
-from calibrant.opening import shots_of
 from calibrant.predict import predict
+from calibrant.runs.opening import shots_of
 from calibrant.storage import atomic_write
 from calibrant.tuning import fit, load_recipe
 from calibrant.tuning.recipe import list_recipes

@@ -24,7 +24,7 @@ import typer
 
 import calibrant as cb
 from calibrant.arrays import softmax
-from calibrant.opening import shots_of
+from calibrant.runs.opening import shots_of
 from calibrant.tuning import fit, load_recipe
 from calibrant.tuning.recipe import list_recipes
 from calibrant.tuning.tuned_model import TunedModel

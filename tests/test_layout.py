@@ -19,6 +19,7 @@ FLOORS = (
     {"storage", "arrays", "progress"},
     {"models", "data", "metrics", "predictions"},
     {"tuning", "calibration"},
+    {"measuring"},
     {"steps", "rationality"},
     {"reporting", "studies"},
     {"report", "catalogue"},
@@ -26,7 +27,17 @@ FLOORS = (
     {"cli"},
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
-WITHOUT_TORCH = {"errors", "storage", "arrays", "predictions", "metrics", "calibration", "reporting", "data"}
+WITHOUT_TORCH = {
+    "errors",
+    "storage",
+    "arrays",
+    "predictions",
+    "metrics",
+    "calibration",
+    "measuring",
+    "reporting",
+    "data",
+}
 
 
 def module_name(file: Path) -> str:

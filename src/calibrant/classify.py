@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from calibrant.answers import TOP, AnswerTable, Row, open_table
-from calibrant.decisions import Decider, decider_of
+from calibrant.deciding.answer_table import TOP, AnswerTable, Row, open_table
+from calibrant.deciding.decisions import Decider, decider_of
 from calibrant.errors import InputError
 from calibrant.storage import digest
 
 if TYPE_CHECKING:
     from calibrant.calibration import Calibrator, Costs
+    from calibrant.deciding.prevalence import AssumedPrior
     from calibrant.predictions import Predictions
-    from calibrant.prevalence import AssumedPrior
     from calibrant.runs import Run
     from calibrant.tuning.tuned_model import TunedModel
 
@@ -83,9 +83,9 @@ def classify(
     """
     from calibrant.calibrate import calibrator_digest, calibrator_of
     from calibrant.calibration import PriorCorrection
-    from calibrant.prevalence import prior_record, prior_sentence, stored_prior
+    from calibrant.deciding.prevalence import prior_record, prior_sentence, stored_prior
+    from calibrant.deciding.unknown_images import known_images
     from calibrant.runs import Run
-    from calibrant.unknown_images import known_images
 
     run = run if isinstance(run, Run) else Run.load(run)
     names = class_list(run.classes, classes, add_classes)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from calibrant.calibrate import calibrate
 from calibrant.evaluate import NONE
 from calibrant.measuring import measure
-from calibrant.opening import open_model
 from calibrant.report import report
-from calibrant.resuming import AnotherRun
 from calibrant.runs import Run
+from calibrant.runs.opening import open_model
+from calibrant.runs.resuming import AnotherRun
 from calibrant.tune import tune
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from calibrant.abstain import THRESHOLD, find_rule, validation_parts
 from calibrant.calibrate import DEFAULT, PART, labelled, predictions_of, usable
 from calibrant.data.images import FileImages, ImageReader
+from calibrant.deciding.abstain import THRESHOLD, find_rule, validation_parts
 from calibrant.errors import CalibrantWarning, InputError
 from calibrant.metrics import set_summary
-from calibrant.naming import family
 from calibrant.reporting.relying import RISKS, MeasuredSets, Reliance
 from calibrant.reporting.results import UNCALIBRATED, ImageSource, Kind, NearDuplicate, RunResults, SetResult
 from calibrant.runs import Run
-from calibrant.seen import seen
+from calibrant.runs.naming import family
+from calibrant.runs.seen import seen
 
 if TYPE_CHECKING:
     from calibrant.calibration.conformal import ConformalSets
@@ -190,7 +190,7 @@ def _image_source(run: Run, stored: Predictions) -> ImageSource | None:
 
 def _files(about: Mapping[str, Any]) -> ImageSource | None:
     """Look pictures up in a folder, or beside a manifest, and read them as they were read before."""
-    from calibrant.opening import IMAGE_OPTIONS
+    from calibrant.runs.opening import IMAGE_OPTIONS
 
     source, options = Path(str(about.get("source", ""))), about.get("options") or {}
     if "source" not in about or not source.exists():

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from calibrant.errors import InputError
-from calibrant.predict import BATCH, load_tuned_model, predict, refuse_tuned_as_new
+from calibrant.predict import BATCH, predict
+from calibrant.runs.predicting import load_tuned_model, refuse_tuned_as_new
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,18 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calibrant import provenance
 from calibrant.cautions import before_tuning, noted_warnings
-from calibrant.command_line import tune_command
 from calibrant.data.labelled_files import LabelledFiles
 from calibrant.errors import CalibrantWarning, InputError, require
-from calibrant.few_classes import batch_size, version_for
-from calibrant.naming import file_name
-from calibrant.opening import Opened, open_data, open_model, shots_of
-from calibrant.resuming import AnotherRun, check_same
-from calibrant.run_files import RunFiles
-from calibrant.run_tables import listed
-from calibrant.runs import Run
+from calibrant.runs import Run, provenance
+from calibrant.runs.command_line import tune_command
+from calibrant.runs.files import RunFiles
+from calibrant.runs.naming import file_name
+from calibrant.runs.opening import Opened, open_data, open_model, shots_of
+from calibrant.runs.resuming import AnotherRun, check_same
+from calibrant.runs.tables import listed
+from calibrant.tuning.few_classes import batch_size, version_for
 from calibrant.watch import MOST, Watch
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from calibrant import metrics
 from calibrant.arrays import softmax
 from calibrant.errors import InputError
-from calibrant.opening import new_half
+from calibrant.runs.opening import new_half
 
 if TYPE_CHECKING:
     from torch import Tensor

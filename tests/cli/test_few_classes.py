@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from calibrant.few_classes import version_for
 from calibrant.runs import Run
+from calibrant.tuning.few_classes import version_for
 from calibrant.tuning.recipe import load_recipe
 
 SHORT = ["--set", "solver.epochs=null", "--set", "solver.steps=2", "--set", "solver.batch_size=8"]

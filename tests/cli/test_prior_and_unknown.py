@@ -87,7 +87,7 @@ def test_an_estimate_is_made_once_for_the_same_images(calibrant: Words, parts: P
     prior = json.loads(first.stdout)["prior"]
     assert prior["estimated_on"] == 200
     assert sum(prior["assumed"].values()) == pytest.approx(1)
-    monkeypatch.setattr("calibrant.prevalence.prior_of", None)
+    monkeypatch.setattr("calibrant.deciding.prevalence.prior_of", None)
     again = json.loads(calibrant(*words, "a.csv").stdout)
     assert (again["classified"], again["already_there"], again["prior"]) == (0, 200, prior)
     assert json.loads(calibrant(*words, "b.csv").stdout)["prior"] == prior

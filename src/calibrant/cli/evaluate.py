@@ -64,11 +64,11 @@ def evaluate(
     from rich.console import Console
 
     from calibrant.cli import show
-    from calibrant.costing import in_words
+    from calibrant.deciding.unknown_images import explain
     from calibrant.evaluate import evaluate as measure
-    from calibrant.evaluate import explain_columns, tables, what_was_measured
+    from calibrant.measuring.expected_cost import in_words
+    from calibrant.measuring.on_screen import explain_columns, tables, what_was_measured
     from calibrant.reporting import measures_table
-    from calibrant.unknown_images import explain
 
     chosen = None if metrics in (None, ALL) else [name.strip() for name in str(metrics).split(",")]
     result = measure(

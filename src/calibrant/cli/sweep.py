@@ -32,8 +32,9 @@ def sweep(
     from rich.console import Console
 
     from calibrant.cli import show
-    from calibrant.evaluate import NONE, SHOWN
+    from calibrant.evaluate import NONE
     from calibrant.measuring import measure
+    from calibrant.measuring.on_screen import SHOWN
     from calibrant.reporting import measures_table
     from calibrant.runs import Run
     from calibrant.sweep import ALPHAS

@@ -44,7 +44,7 @@ def tune(
 
     from calibrant import tune as run_tuning
     from calibrant.cli import show
-    from calibrant.evaluate import tables
+    from calibrant.measuring.on_screen import tables
     from calibrant.reporting import measures_table
     from calibrant.tune import profile_for, read_settings
 

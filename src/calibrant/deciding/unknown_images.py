@@ -72,8 +72,8 @@ def known_images(run: Run, score: str, keep: float, *, offline: bool = False) ->
     Raises:
         InputError: if there is no such score, the share is none, or there are too few validation images.
     """
-    from calibrant.abstain import validation_of
     from calibrant.calibration.familiarity import SCORES, known_rule, known_score
+    from calibrant.deciding.abstain import validation_of
     from calibrant.errors import unknown
 
     if score not in SCORES:
@@ -280,8 +280,8 @@ def _scored(
 
 def _answered_from(run: Run, calibrator: Calibrator | None) -> float | None:
     """Give the confidence from which on the run answers; None where no confidence keeps the promise."""
-    from calibrant.abstain import stored_rule
     from calibrant.calibration import Uncalibrated
+    from calibrant.deciding.abstain import stored_rule
 
     try:
         return stored_rule(run, calibrator or Uncalibrated(), RISK, offline=True).threshold

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from calibrant.answers import Row
 from calibrant.arrays import Float64
-from calibrant.costing import given_costs, thresholds
+from calibrant.deciding.answer_table import Row
 from calibrant.errors import InputError
+from calibrant.measuring.expected_cost import given_costs, thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from calibrant.calibration import AnswerRule, Calibrator, Costs, CostSummary, Prior
+    from calibrant.deciding.unknown_images import KnownImages
     from calibrant.predictions import Predictions
     from calibrant.runs import Run
-    from calibrant.unknown_images import KnownImages
 
 ANSWER, UNSURE, ASK = "answer", "unsure", "ask"
 NONE_OF_THESE = "none of these"
@@ -159,7 +159,7 @@ def decider_of(
     Raises:
         InputError: if both are given, the costs are of other classes, or no confidence keeps the promise.
     """
-    from calibrant.abstain import stored_rule
+    from calibrant.deciding.abstain import stored_rule
 
     if abstain is not None and costs is not None:
         raise InputError("give a risk to abstain by, or costs to decide by, not both")
@@ -191,8 +191,8 @@ def _cheapest(
     prior: Prior | None,
     offline: bool,
 ) -> Cheapest:
-    from calibrant.abstain import at_prior, validation_of, validation_parts
     from calibrant.calibration import cost_summary
+    from calibrant.deciding.abstain import at_prior, validation_of, validation_parts
 
     given = given_costs(costs).for_classes(classes)
     if list(classes) != run.classes or "validation" not in run.record["counts"]:

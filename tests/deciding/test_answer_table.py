@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from calibrant.answers import COLUMNS, Row, open_table
 from calibrant.classify import class_list, find_images
+from calibrant.deciding.answer_table import COLUMNS, Row, open_table
 from calibrant.errors import InputError
 
 ENDINGS = (".csv", ".jsonl", ".parquet")

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibrant.errors import InputError, unknown
-from calibrant.naming import family, file_name
-from calibrant.replacing import forget, put_aside, put_back
-from calibrant.run_files import RunFiles
+from calibrant.runs.naming import family, file_name
+from calibrant.runs.replacing import forget, put_aside, put_back
+from calibrant.runs.files import RunFiles
 from calibrant.storage import read_json, write_json
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Run(RunFiles):
         Raises:
             InputError: if the zero-shot model is not the one that was tuned.
         """
-        from calibrant.predict import load_tuned_model
+        from calibrant.runs.predicting import load_tuned_model
 
         if self._tuned is None:
             self._tuned = load_tuned_model(self, offline=offline)
@@ -245,7 +245,7 @@ class Run(RunFiles):
     @property
     def image_options(self) -> dict[str, Any]:
         """How images are to be read, as those were that it was tuned on."""
-        from calibrant.opening import IMAGE_OPTIONS
+        from calibrant.runs.opening import IMAGE_OPTIONS
 
         options = self.record["data"]["options"] or {}
         return {key: options[key] for key in IMAGE_OPTIONS if key in options}
@@ -264,7 +264,7 @@ class Run(RunFiles):
         Raises:
             InputError: if the data set is unknown or has no such split, or holds classes as new that were tuned on.
         """
-        from calibrant.predict import predict_for_run
+        from calibrant.runs.predicting import predict_for_run
 
         return predict_for_run(self, data, split, **options)
 

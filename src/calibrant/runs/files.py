@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from calibrant import run_tables
-from calibrant.naming import file_name
-from calibrant.run_tables import Listed
+from calibrant.runs import tables
+from calibrant.runs.naming import file_name
+from calibrant.runs.tables import Listed
 
 
 class RunFiles:
@@ -74,11 +74,11 @@ class RunFiles:
 
     def write_manifest(self, rows: Sequence[Listed]) -> None:
         """Write all images of the data set, and which of them the run uses."""
-        run_tables.write_manifest(self.manifest_file, rows)
+        tables.write_manifest(self.manifest_file, rows)
 
     def read_manifest(self) -> list[Listed]:
         """Read all images of the data set, and which of them the run was tuned (train) and tried (validation) on."""
-        return run_tables.read_manifest(self.manifest_file)
+        return tables.read_manifest(self.manifest_file)
 
     def seen(self) -> dict[str, str]:
         """Tell which images the run has used, whatever they are called: content to "train" or "validation"."""
@@ -86,7 +86,7 @@ class RunFiles:
 
     def write_near_duplicates(self, rows: Sequence[Mapping[str, str]]) -> None:
         """Write the pairs of images that are nearly the same."""
-        run_tables.write_near_duplicates(self.near_duplicates_file, rows)
+        tables.write_near_duplicates(self.near_duplicates_file, rows)
 
     def near_duplicates(self) -> list[dict[str, str]]:
         """Read the pairs of images that are nearly the same.
@@ -96,11 +96,11 @@ class RunFiles:
             was not searched for them.
         """
         file = self.near_duplicates_file
-        return run_tables.read_near_duplicates(file) if file.is_file() else []
+        return tables.read_near_duplicates(file) if file.is_file() else []
 
     def read_log(self) -> list[dict[str, Any]]:
         """Read what was logged in tuning; a line that a crash cut in half is left out."""
-        return run_tables.read_rows(self.log_file)
+        return tables.read_rows(self.log_file)
 
     @contextmanager
     def open_log(self, after: tuple[int, int] | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
@@ -115,5 +115,5 @@ class RunFiles:
         Raises:
             InputError: if the log cannot be written.
         """
-        with run_tables.open_rows(self.log_file, after) as write:
+        with tables.open_rows(self.log_file, after) as write:
             yield write

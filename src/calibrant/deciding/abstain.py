@@ -14,9 +14,9 @@ from calibrant.storage import digest, read_json, write_json
 
 if TYPE_CHECKING:
     from calibrant.calibration import AnswerRule, Calibrator, Prior
+    from calibrant.deciding.unknown_images import KnownImages
     from calibrant.predictions import Predictions
     from calibrant.runs import Run
-    from calibrant.unknown_images import KnownImages
 
 FORMAT = 1
 THRESHOLD = "threshold"

@@ -46,7 +46,7 @@ def check_same(
     Example:
         >>> check_same(({"shots": 16}, {}), ({"shots": 8}, {}), "runs/a")
         Traceback (most recent call last):
-        calibrant.resuming.AnotherRun: runs/a was begun with another number of shots (16, now 8)
+        calibrant.runs.resuming.AnotherRun: runs/a was begun with another number of shots (16, now 8)
     """
     found = [*_in_record(*(_flat(one[0]) for one in (began, now)))]
     if began[0].get("method") == now[0].get("method"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibrant.errors import InputError
-from calibrant.measuring import about, measurable
+from calibrant.measuring.one_model import about, measurable
 
 if TYPE_CHECKING:
     from calibrant.calibration import Calibrator

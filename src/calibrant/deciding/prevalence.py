@@ -47,8 +47,8 @@ def prior_of(
     Raises:
         InputError: if the classes are not the tuned ones, there are no validation images, or the frequencies are none.
     """
-    from calibrant.abstain import validation_of
     from calibrant.calibration import class_frequencies, estimated_prior, given_prior
+    from calibrant.deciding.abstain import validation_of
 
     if list(classes) != run.classes:
         raise InputError(f"how frequent classes were is known of the tuned classes of {run.path} only")

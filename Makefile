@@ -5,6 +5,8 @@ PYTHON ?=
 DEMO ?=
 PYTEST ?=
 BIN := .venv/bin
+# a process for every core; what a file of tests prepares is prepared once
+PARALLEL := -q -n logical --dist loadfile
 PIP := -m pip --disable-pip-version-check install -qq --progress-bar off
 
 # What must work without torch.
@@ -33,7 +35,7 @@ marks=; sh scripts/install_chromium.sh || { \
 	echo "There is no Chromium, so the tests that open the report in a browser are left out." >&2; \
 	marks="not browser"; \
 }; \
-$(1)/python -m pytest -q -m "$$marks" $(PYTEST)
+$(1)/python -m pytest $(PARALLEL) -m "$$marks" $(PYTEST)
 endef
 
 .PHONY: help demo test test-core test-oldest lint types docs benchmarks wheel constraints clean
@@ -58,7 +60,7 @@ test: .venv/installed
 	@$(call RUN_TESTS,$(BIN))
 
 test-core: .venv-core/installed
-	@.venv-core/bin/python -m pytest -q -m "not browser" $(CORE_TESTS) $(CORE_SOURCES)
+	@.venv-core/bin/python -m pytest $(PARALLEL) -m "not browser" $(CORE_TESTS) $(CORE_SOURCES)
 
 test-oldest: .venv-oldest/installed
 	@$(call RUN_TESTS,.venv-oldest/bin)
@@ -102,7 +104,7 @@ clean:
 
 .venv-core/installed: pyproject.toml constraints.txt
 	@$(FIND_PYTHON); [ -x .venv-core/bin/python ] || "$$found" -m venv --clear .venv-core
-	@.venv-core/bin/python $(PIP) -c constraints.txt -e '.[parquet]' pytest hypothesis hatchling
+	@.venv-core/bin/python $(PIP) -c constraints.txt -e '.[parquet]' pytest pytest-xdist hypothesis hatchling
 	@touch $@
 
 .venv-oldest/installed: pyproject.toml constraints-oldest.txt

@@ -11,6 +11,9 @@ import pytest
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Processes side by side share the cores. This comes before NumPy and torch are loaded.
+if (processes := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
 
 # Machines that run tests are busy: time limits on single examples would fail for reasons outside the code.
 hypothesis.settings.register_profile(

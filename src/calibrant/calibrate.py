@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from calibrant.runs import Run
 
 DEFAULT = "temperature"
+NONE = "none"  # the name of probabilities as they are
 PART, CHOICE = "part", "choice"
 
 

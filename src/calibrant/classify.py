@@ -17,7 +17,7 @@ from calibrant.errors import InputError
 from calibrant.storage import digest
 
 if TYPE_CHECKING:
-    from calibrant.calibration import Calibrator, Costs
+    from calibrant.calibration import Calibrator, Costs, Prior
     from calibrant.deciding.prevalence import AssumedPrior
     from calibrant.predictions import Predictions
     from calibrant.runs import Run
@@ -83,7 +83,7 @@ def classify(
     """
     from calibrant.calibrate import calibrator_digest, calibrator_of
     from calibrant.calibration import PriorCorrection
-    from calibrant.deciding.prevalence import prior_record, prior_sentence, stored_prior
+    from calibrant.deciding.prevalence import prior_record, prior_sentence
     from calibrant.deciding.unknown_images import known_images
     from calibrant.runs import Run
 
@@ -91,44 +91,58 @@ def classify(
     names = class_list(run.classes, classes, add_classes)
     chosen = calibrator_of(run, calibrator, names, offline=offline)
     files = list(find_images(images))
-    assumed = None
-    if prior is not None:
-        sample = evenly(files, ESTIMATE_ON)
-        made_of = [names, [_stamp(file) for file in sample]]
-
-        def estimate_on() -> npt.NDArray[np.float64]:
-            asked = _Answerer(run.tuned_model(offline=offline), names, chosen, None, run.image_options)
-            return asked.all_probabilities(_batches(sample, batch_size, progress))
-
-        assumed = stored_prior(run, prior, names, chosen, estimate_on, made_of=made_of, offline=offline)
+    streaming: dict[str, Any] = {"size": batch_size, "progress": progress}
+    assumed = None if prior is None else _prior(run, prior, names, chosen, files, offline, **streaming)
     known = None if none_of_these is None else known_images(run, none_of_these, keep_known, offline=offline)
     decider = decider_of(run, chosen, names, abstain=abstain, costs=costs, prior=assumed, known=known, offline=offline)
     if assumed is not None:
         chosen = PriorCorrection(chosen, assumed)
-    decided = () if decider is None else decider.columns
-    table = open_table(to, decided)
+    table = open_table(to, () if decider is None else decider.columns)
     decides = [] if decider is None else [decider.identity()]
     made_by = digest(run.record["weights"], names, run.templates, calibrator_digest(chosen), *decides)[:12]
     done = _done_before(table, made_by, to)
     waiting = [file for file in files if str(file) not in done]
-    counts = {"classified": 0, "already_there": len(files) - len(waiting), "unreadable": 0}
-    handed_on = () if decider is None else decider.handed_on
-    counts |= dict.fromkeys(handed_on, 0)
+    result: dict[str, Any] = {"classified": 0, "already_there": len(files) - len(waiting), "unreadable": 0}
+    result |= dict.fromkeys(() if decider is None else decider.handed_on, 0)
     if waiting:
         answerer = _Answerer(run.tuned_model(offline=offline), names, chosen, decider, run.image_options)
-        for batch in _batches(waiting, batch_size, progress):
-            rows = answerer.rows(batch)
+        for rows in map(answerer.rows, _batches(waiting, **streaming)):
             table.append([{**row, "made_by": made_by} for row in rows])
-            bad = sum(1 for row in rows if row.get("error"))
-            counts["unreadable"] += bad
-            counts["classified"] += len(rows) - bad
-            for verdict in handed_on:
-                counts[verdict] += sum(1 for row in rows if row.get("verdict") == verdict)
+            _count(rows, result)
     table.finish()
-    result: dict[str, Any] = dict(counts)
     if assumed is not None:
         result["prior"] = {"says": prior_sentence(assumed), **prior_record(run, assumed)}
     return result if decider is None else {**result, "evidence": decider.says()}
+
+
+def _prior(
+    run: Run,
+    given: AssumedPrior,
+    names: list[str],
+    calibrator: Calibrator,
+    files: Sequence[Path],
+    offline: bool,
+    **streaming: Any,
+) -> Prior:
+    """Take the class frequencies that are given, or estimate them on the images."""
+    from calibrant.deciding.prevalence import stored_prior
+
+    sample = evenly(files, ESTIMATE_ON)
+
+    def estimate_on() -> npt.NDArray[np.float64]:
+        asked = _Answerer(run.tuned_model(offline=offline), names, calibrator, None, run.image_options)
+        return asked.all_probabilities(_batches(sample, **streaming))
+
+    made_of = [names, [_stamp(file) for file in sample]]
+    return stored_prior(run, given, names, calibrator, estimate_on, made_of=made_of, offline=offline)
+
+
+def _count(rows: Sequence[Row], counts: dict[str, Any]) -> None:
+    """Add a batch to the counts of answers, unreadable files and verdicts."""
+    for row in rows:
+        counts["unreadable" if row.get("error") else "classified"] += 1
+        if row.get("verdict") in counts:
+            counts[row["verdict"]] += 1
 
 
 def class_list(tuned: Sequence[str], classes: str | Sequence[str] | None, add: str | Sequence[str] | None) -> list[str]:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calibrant.calibrate import calibrate
-from calibrant.evaluate import NONE
+from calibrant.calibrate import NONE, calibrate
 from calibrant.measuring import measure
 from calibrant.report import report
 from calibrant.runs import Run

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calibrant.calibrate import usable
 from calibrant.deciding.prevalence import with_frequencies, with_prior
 from calibrant.deciding.unknown_images import against_unknown, holds_unknown, only_unknown
-from calibrant.errors import CalibrantWarning, InputError
+from calibrant.errors import InputError
 from calibrant.measuring import about, measure
 from calibrant.measuring.expected_cost import given_costs, refuse_unmeasured, thresholds, with_costs
 from calibrant.measuring.two_models import differences, same_samples
-from calibrant.runs.seen import seen
+from calibrant.runs.source import Source
 from calibrant.storage import write_json
 
 if TYPE_CHECKING:
-    from calibrant.calibration import Calibrator, Costs
+    from calibrant.calibration import Costs
     from calibrant.deciding.prevalence import AssumedPrior
-    from calibrant.predictions import Predictions
     from calibrant.runs import Run
-
-NONE = "none"
 
 
 def evaluate(
@@ -81,43 +76,42 @@ def evaluate(
         InputError: if the predictions have no labels, no such column or measure, the images were tuned on, or those to
             compare with are about other samples or classes.
     """
-    run, other_run = _run(source), None if compare is None else _run(compare)
-    other_name = "" if compare is None else _name(compare)
+    ours, theirs = Source.of(source), None if compare is None else Source.of(compare)
     priced = None if costs is None else given_costs(costs)
     options: dict[str, Any] = {"bins": bins, "measures": measures, "level": level}
     results, unknown = [], []
-    for stored in _sources(run, source, data, data_options, split, offline):
-        known = _seen(run, stored, allow_seen)
-        calibrators = _calibrators(run, calibrator, stored)
+    for stored in ours.predictions(data, split, data_options, offline):
+        known = ours.count_seen(stored, allow_seen)
+        calibrators = ours.calibrators(calibrator, stored)
         if holds_unknown(stored):
-            unknown += against_unknown(run, stored, calibrators, level=level, nouns=nouns, offline=offline)
-            if run is not None and only_unknown(stored):
+            unknown += against_unknown(ours.run, stored, calibrators, level=level, nouns=nouns, offline=offline)
+            if ours.run is not None and only_unknown(stored):
                 continue
         if prior is not None:
-            calibrators = with_prior(run, calibrators, stored, prior, offline=offline)
+            calibrators = with_prior(ours.run, calibrators, stored, prior, offline=offline)
         measured = measure(stored, calibrators, by=by, as_published=as_published, **options)
         found = with_costs([{**one, "seen": known} for one in measured], stored, calibrators, priced)
-        found = with_frequencies(run, found, calibrators)
-        if run is not None and measures is None and level is not None and prior is None:
-            write_json(run.metrics_file(about(stored, "data"), about(stored, "split")), _finite(found))
-        other = None if compare is None else _other(other_run, compare, stored, data, data_options, offline)
-        if other is not None:
-            other = same_samples(stored, other, other_name)
-            _seen(other_run, other, allow_seen)
-            theirs = _calibrators(other_run, calibrator, other)
+        found = with_frequencies(ours.run, found, calibrators)
+        if ours.run is not None and measures is None and level is not None and prior is None:
+            write_json(ours.run.metrics_file(about(stored, "data"), about(stored, "split")), _finite(found))
+        other = None if theirs is None else theirs.same_set(stored, data, data_options, offline)
+        if theirs is not None and other is not None:
+            other = same_samples(stored, other, theirs.name)
+            theirs.count_seen(other, allow_seen)
+            others = theirs.calibrators(calibrator, other)
             if prior is not None:
-                theirs = with_prior(other_run, theirs, other, prior, offline=offline)
+                others = with_prior(theirs.run, others, other, prior, offline=offline)
             for one in found:
-                if (used := one["calibrator"]) in theirs:
-                    one["minus"] = other_name
-                    one["differences"] = differences(stored, calibrators[used], other, theirs[used], **options)
+                if (used := one["calibrator"]) in others:
+                    one["minus"] = theirs.name
+                    one["differences"] = differences(stored, calibrators[used], other, others[used], **options)
         results += found
-    if compare is not None and not any("differences" in one for one in results):
-        raise InputError(f"{other_name} has no predictions of the same data and split to compare with")
+    if theirs is not None and not any("differences" in one for one in results):
+        raise InputError(f"{theirs.name} has no predictions of the same data and split to compare with")
     if priced is not None:
         refuse_unmeasured(results, priced)
     return {
-        "source": _name(source),
+        "source": ours.name,
         "bins": bins,
         "level": level,
         "definitions": _definitions(results),
@@ -142,84 +136,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def _run(source: str | Path | Run) -> Run | None:
-    from calibrant.runs import Run
-
-    if isinstance(source, Run):
-        return source
-    return Run.load(source) if Path(source).is_dir() else None
-
-
-def _sources(
-    run: Run | None,
-    source: Any,
-    data: str | None,
-    data_options: Mapping[str, Any] | None,
-    split: str,
-    offline: bool,
-) -> Iterator[Predictions]:
-    from calibrant.predictions import read_predictions
-
-    if run is None:
-        if data is not None:
-            raise InputError(f"--data needs a run to predict with, and {source} is a file of predictions")
-        yield read_predictions(source)
-    elif data is not None:
-        yield run.predict(data, split, data_options=data_options, offline=offline)
-    else:
-        stored = [one for one in run.predictions() if about(one, "split") == split and one.labels is not None]
-        if not stored:
-            raise InputError(f"{run.path} holds no predictions of a {split} split; name one with --data")
-        yield from stored
-
-
-def _other(
-    run: Run | None,
-    source: str | Path | Run,
-    stored: Predictions,
-    data: str | None,
-    data_options: Mapping[str, Any] | None,
-    offline: bool,
-) -> Predictions | None:
-    """Find the other predictions of the same set, or None if a run has none."""
-    from calibrant.predictions import read_predictions
-
-    if run is None:
-        return read_predictions(str(source))
-    name, split = about(stored, "data"), about(stored, "split")
-    if data is not None:
-        return run.predict(data, split, data_options=data_options, offline=offline)
-    return run.stored(name, split) if name and run.predictions_file(name, split).is_file() else None
-
-
-def _name(source: str | Path | Run) -> str:
-    from calibrant.runs import Run
-
-    return str(source.path if isinstance(source, Run) else source)
-
-
-def _calibrators(run: Run | None, chosen: str | None, stored: Predictions) -> dict[str, Calibrator | None]:
-    if chosen is None:
-        return {NONE: None, **(usable(run.calibrators(), stored) if run is not None else {})}
-    if chosen == NONE:
-        return {NONE: None}
-    from calibrant import calibration
-
-    if Path(chosen).is_file():
-        return {Path(chosen).stem: calibration.load(chosen)}
-    if run is None:
-        raise InputError(f"there is no calibrator file {chosen}")
-    return {chosen: run.calibrator(chosen)}
-
-
-def _seen(run: Run | None, stored: Predictions, allowed: bool) -> int:
-    """Count the images that were tuned on; refuse them unless they are allowed."""
-    found = None if run is None else seen(run, stored)
-    if found is None or found.count == 0:
-        return 0
-    if not allowed:
-        raise InputError(f"{found}, which would flatter the model; leave them out, or add --allow-seen")
-    warnings.warn(f"{found}: these numbers flatter the model", CalibrantWarning, stacklevel=3)
-    return found.count

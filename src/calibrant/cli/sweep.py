@@ -31,8 +31,8 @@ def sweep(
     """
     from rich.console import Console
 
+    from calibrant.calibrate import NONE
     from calibrant.cli import show
-    from calibrant.evaluate import NONE
     from calibrant.measuring import measure
     from calibrant.measuring.on_screen import SHOWN
     from calibrant.reporting import measures_table

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibrant.errors import InputError, unknown
+from calibrant.runs.files import RunFiles
 from calibrant.runs.naming import family, file_name
 from calibrant.runs.replacing import forget, put_aside, put_back
-from calibrant.runs.files import RunFiles
 from calibrant.storage import read_json, write_json
 
 if TYPE_CHECKING:
@@ -317,8 +317,7 @@ class Run(RunFiles):
         Returns:
             One entry for every evaluation set, split and calibrator, as `calibrant.measuring.measure` gives them.
         """
-        from calibrant.calibrate import usable
-        from calibrant.evaluate import NONE
+        from calibrant.calibrate import NONE, usable
         from calibrant.measuring import measure
 
         known = self.calibrators()

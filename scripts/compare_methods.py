@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -222,16 +222,29 @@ def tables(
     page: Annotated[Path, typer.Argument(help="The Markdown page whose tables are written between its marks.")],
 ) -> None:
     """Write the tables."""
-    text = page.read_text(encoding="utf-8")
     halves, shift = {"base": ("emoji/base",), "new": ("emoji/new",)}, {"ID": ("emoji",), "OOD": SHIFTED}
     # the eight views of the profile come between live and one
     views = [views for live, one in zip(VIEWS[::2], VIEWS[1::2], strict=True)
              for views in (live, live.partition("~")[0], one)]  # fmt: skip
-    for mark, lines in {
-        "base-to-new": table(folder, "base-to-new", halves, [*recipes(), *ADDED]),
-        "shift": table(folder, "shift", shift, [*recipes(), *ADDED]),
-        "views": table(folder, "base-to-new", halves, views),
-    }.items():
+    write_tables(
+        page,
+        {
+            "base-to-new": table(folder, "base-to-new", halves, [*recipes(), *ADDED]),
+            "shift": table(folder, "shift", shift, [*recipes(), *ADDED]),
+            "views": table(folder, "base-to-new", halves, views),
+        },
+    )
+
+
+def write_tables(page: Path, tables: Mapping[str, Sequence[str]]) -> None:
+    """Write tables into a Markdown page.
+
+    Args:
+        page: the page; what stands between ``<!-- MARK -->`` and ``<!-- /MARK -->`` is replaced.
+        tables: mark to lines.
+    """
+    text = page.read_text(encoding="utf-8")
+    for mark, lines in tables.items():
         place = re.compile(rf"(<!-- {mark} -->\n).*(<!-- /{mark} -->)", re.DOTALL)
         body = "\n".join(["", *lines, "", ""])
         text, found = place.subn(lambda match, body=body: match[1] + body + match[2], text)

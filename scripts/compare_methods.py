@@ -16,17 +16,19 @@ Example:
 from __future__ import annotations
 
 import re
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
 import calibrant as cb
 from calibrant.arrays import Array, Float64
+from calibrant.data.evaluation_set import EvaluationSet
 from calibrant.metrics import Estimate, paired_difference
 from calibrant.metrics.reliability import reliability_of
 from calibrant.metrics.scores import sample_scores
@@ -66,18 +68,25 @@ def predictions_file(folder: Path, protocol: str, method: str, name: str, split:
 def tuned(protocol: str, method: str, seed: int) -> tuple[cb.tuning.TunedModel, float]:
     """Tune one model, and tell how many seconds it took."""
     name, _, views = method.partition("~")
-    settings = {"stages.0.solver.views": views if views == "live" else int(views)} if views else {}
+    settings: dict[str, Any] = {"stages.0.solver.views": views if views == "live" else int(views)} if views else {}
     first = PROTOCOLS[protocol][0]
     train = shots_of(cb.load_data(first, scenes=SCENES[first]), SHOTS, seed)
     began = time.monotonic()
-    model = fit(
-        cb.load_model("tiny", offline=True),
-        train,
-        load_recipe(name, settings, profile="tiny"),
-        seed=seed,
-        progress=False,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        if name == "model-stock":
+            settings["averaging.model_stock.runs"] = list(fine_tuned(train, seed, Path(folder)))
+        recipe = load_recipe(name, settings, profile="tiny")
+        model = fit(cb.load_model("tiny", offline=True), train, recipe, seed=seed, progress=False)
     return model, time.monotonic() - began
+
+
+def fine_tuned(train: EvaluationSet, seed: int, folder: Path) -> Iterator[str]:
+    """Fine-tune with two more training seeds, since Model Stock merges three models; give their files."""
+    for more in (10 * seed + 1, 10 * seed + 2):
+        recipe = load_recipe("ft", profile="tiny")
+        model = fit(cb.load_model("tiny", offline=True), train, recipe, seed=more, progress=False)
+        model.save(file := folder / f"{more}.safetensors")
+        yield str(file)
 
 
 def run_cell(folder: Path, protocol: str, method: str, seed: int) -> float:

@@ -38,7 +38,8 @@ SETTINGS = {
     "tip-adapter-f": "stages.1.solver.learning_rate",
 }
 LEARNING_RATE = "stages.0.solver.learning_rate"
-NOTHING_TO_CHOOSE = ("zero-shot",)
+# Model Stock averages runs of `ft`, and trains as that does
+NOTHING_TO_CHOOSE = ("zero-shot", "model-stock")
 
 
 def next_value(tried: dict[float, float]) -> float:

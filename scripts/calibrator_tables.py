@@ -95,12 +95,17 @@ def measured(log: Log) -> str:
 
 
 def overview(log: Log, cell: Callable[[Sequence[Row]], str], calibrators: Iterable[str]) -> list[str]:
-    """Write a table of calibrators on all sets; "of n" is how many methods a cell stands for, if not all."""
+    """Write a table of calibrators on all sets; "of n" is how many methods a cell stands for, if not all.
+
+    Against none there is nothing to count for none itself.
+    """
 
     def shown(name: str, where: str) -> str:
         rows = log.used(name, where)
         if not rows:
             return "refuses" if log.of_tuned(name, where) else ""
+        if name == "none":
+            return cell(rows).partition(" (")[0]
         return cell(rows) + (f" of {len(rows)}" if len(rows) < len(log.of_tuned("none", where)) else "")
 
     return markdown(
@@ -122,7 +127,7 @@ def nll_cell(rows: Sequence[Row]) -> str:
 
 
 def accuracy_cell(rows: Sequence[Row]) -> str:
-    """Show the mean change in points, and how often it falls / rises; answers that all stay are not listed in a row."""
+    """Show the mean change in points, and how often it falls / rises; a line is silent where no answer changes."""
     change = np.mean([row.get("accuracy_change", [0.0])[0] for row in rows])
     return f"{100 * change:+.1f} ({counts(rows, 'accuracy_change')})"
 

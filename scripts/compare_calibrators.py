@@ -221,8 +221,8 @@ def sensitivity(test: cb.Predictions, errors: Callable[[cb.Predictions], list[di
 
 
 def in_short(reason: InputError) -> str:
-    """Cut the names of classes off a refusal."""
-    return str(reason).partition(" (")[0]
+    """Leave the names of calibrator and classes out of a refusal."""
+    return str(reason).partition(" (")[0].partition("' ")[2]
 
 
 def calibrators() -> list[str]:

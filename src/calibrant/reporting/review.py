@@ -14,7 +14,7 @@ from calibrant.reporting.overlays import SMALLEST, Picture, enlarged, legend, ov
 from calibrant.storage import digest
 
 LARGEST = 320  # pixels of the longer edge: 100 photographs then make a page of a few megabytes
-QUALITY = 80
+QUALITY = 70
 
 
 def review_page(
@@ -31,7 +31,7 @@ def review_page(
 
     Args:
         images: n images uint8 [H, W, 3], as the model saw them: each map covers all of its image. Longer edges than
-            320 pixels are scaled down, so a page of 100 images of 64 pixels has about 2 MB, one of photographs about 5.
+            320 pixels are scaled down, so a page of 100 images of 64 pixels has below 3 MB, one of photographs about 3.
         maps: n heat maps, floats [h, w].
         ids: n unique names, which the saved file repeats; not shown.
         targets: n names of the class that each map explains, shown: the reviewer must know which object is meant.

@@ -138,4 +138,5 @@ window.addEventListener("beforeunload", (event) => {
 
 restore();
 byName("reviewer").value = state.reviewer;
+byName("how").open = state.judgements.size === 0;
 show();

@@ -222,7 +222,8 @@ def sensitivity(test: cb.Predictions, errors: Callable[[cb.Predictions], list[di
 
 def in_short(reason: InputError) -> str:
     """Leave the names of calibrator and classes out of a refusal."""
-    return str(reason).partition(" (")[0].partition("' ")[2]
+    said = str(reason).partition(" (")[0]
+    return said.partition("' ")[2] or said
 
 
 def calibrators() -> list[str]:
@@ -236,6 +237,7 @@ def run(
     log: Annotated[Path, typer.Argument(help="JSON lines; added to.")],
     method: Annotated[list[str] | None, typer.Option(help="Only these methods.")] = None,
     calibrator: Annotated[list[str] | None, typer.Option(help="Only these calibrators.")] = None,
+    protocol: Annotated[list[str] | None, typer.Option(help="Only these protocols.")] = None,
     slow: Annotated[bool, typer.Option(help=f"Whether to fit {', '.join(SLOW)} too, behind all others.")] = True,
 ) -> None:
     """Measure what is missing in LOG."""
@@ -246,12 +248,12 @@ def run(
     warnings.simplefilter("ignore", CalibrantWarning)
     for chosen in (quick, [name for name in names if name in SLOW] if slow else []):
         for one in method or [*recipes(), *ADDED]:
-            for protocol in PROTOCOLS:
-                subject = Subject(folder, protocol, one)
-                missing = [name for name in chosen if (protocol, one, name) not in done]
+            for under in protocol or PROTOCOLS:
+                subject = Subject(folder, under, one)
+                missing = [name for name in chosen if (under, one, name) not in done]
                 if missing and subject.complete:
                     seconds = measure(subject, missing, log)
-                    print(protocol, one, f"{len(missing)} calibrators, {seconds:.0f} s of one processor", flush=True)
+                    print(under, one, f"{len(missing)} calibrators, {seconds:.0f} s of one processor", flush=True)
 
 
 def measure(subject: Subject, names: Sequence[str], log: Path) -> float:

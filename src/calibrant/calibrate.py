@@ -118,6 +118,27 @@ def calibrator_of(run: Run, chosen: str | None, classes: Sequence[str], *, offli
     return found
 
 
+def preferred(calibrators: Mapping[str, Calibrator]) -> Calibrator:
+    """Choose the calibrator to go by where nobody has: temperature scaling, or else the first.
+
+    Those that had no optimum on the samples they were fitted on (``at_bound_``) come last.
+
+    Args:
+        calibrators: name to fitted calibrator, at least one.
+
+    Returns:
+        One of them.
+
+    Example:
+        >>> from calibrant.calibration.registry import calibrator
+        >>> preferred({name: calibrator(name).fit([[2.0, 0.0]] * 4, [0, 0, 0, 1]) for name in ("vector", DEFAULT)})
+        TemperatureScaling()
+    """
+    settled = {name: one for name, one in calibrators.items() if not learned_numbers(one).get("at_bound", False)}
+    among = settled or calibrators
+    return among.get(DEFAULT) or next(iter(among.values()))
+
+
 def usable(calibrators: Mapping[str, Calibrator], predictions: Predictions) -> dict[str, Calibrator]:
     """Choose the calibrators that can be used for predictions.
 
@@ -178,7 +199,7 @@ def _default(run: Run, offline: bool) -> Calibrator:
 
     stored = run.calibrators()
     if stored:
-        return stored.get(DEFAULT) or next(iter(stored.values()))
+        return preferred(stored)
     if "validation" not in run.record["counts"]:
         warnings.warn(
             f"{run.record['data']['name']} has no validation images, so the confidence is not calibrated",

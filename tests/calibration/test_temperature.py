@@ -99,13 +99,22 @@ def test_follows_the_scale_of_the_logits(seed, exponent):
     assert other.temperature_ == pytest.approx(10**exponent * one.temperature_, rel=1e-6)
 
 
-def test_separable_data_get_a_bounded_answer_and_a_warning():
-    logits = 3 * np.eye(4)[[0, 1, 2, 3, 0]] + 0.5 * np.random.default_rng(0).random((5, 4))
-    with pytest.warns(CalibrantWarning, match="every label has the largest logit"):
+@pytest.mark.parametrize("scale", [0.01, 3, 100])
+def test_samples_without_an_error_do_not_make_anything_surer(scale):
+    logits = scale * (np.eye(4)[[0, 1, 2, 3, 0]] + 0.2 * np.random.default_rng(0).random((5, 4)))
+    with pytest.warns(CalibrantWarning, match=r"every answer is right .* do not tell how sure to be.* more held-out"):
         scaling = TemperatureScaling().fit(logits, [0, 1, 2, 3, 0])
     assert scaling.at_bound_
-    assert 0.01 < scaling.temperature_ < 1
-    assert nll_from_logits(logits / scaling.temperature_, [0, 1, 2, 3, 0]) < 1e-4
+    assert scaling.temperature_ == 1
+    assert scaling.predict_proba(logits) == pytest.approx(softmax(logits), abs=1e-15)
+
+
+def test_one_error_among_right_answers_is_enough_for_the_optimum():
+    logits, labels = 3 * np.eye(4)[np.arange(40) % 4], np.arange(40) % 4
+    labels[0] = 1
+    scaling = TemperatureScaling().fit(logits, labels)
+    assert not scaling.at_bound_
+    assert scaling.temperature_ == pytest.approx(searched(logits, labels)[0], rel=1e-4)
 
 
 def test_logits_worse_than_chance_get_a_bounded_answer_and_a_warning():

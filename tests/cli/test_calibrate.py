@@ -111,3 +111,20 @@ def test_the_list_of_calibrators_fits_and_cuts_no_name(calibrant: Any, monkeypat
     assert rows["vector"]["transfers"] is False
     assert rows["dac"]["needs_labels"] is False
     assert rows["histogram"]["kind"] == "probabilities"
+
+
+def test_samples_without_an_error_are_said_and_are_not_gone_by(calibrant: Any, tmp_path: Path) -> None:
+    from calibrant.calibrate import preferred
+
+    labels = np.arange(24) % 3
+    np.savez(tmp_path / "right.npz", logits=3 * np.eye(3)[labels], labels=labels)
+    result = calibrant("calibrate", tmp_path / "right.npz", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["temperature"], found["at_bound"]) == (1, True)
+    assert found["nll_after"] == pytest.approx(found["nll_before"])
+    assert "do not tell how sure to be" in result.stderr
+    learned = Predictions(logits=np.eye(3)[[0, 1, 2, 0]], labels=[0, 1, 2, 1])
+    known = {"temperature": load(found["file"]), "vector": CALIBRATORS["vector"]().fit(learned)}
+    assert preferred(known) is known["vector"]
+    assert preferred({"temperature": known["temperature"]}) is known["temperature"]

@@ -119,6 +119,25 @@ def test_a_large_change_is_seen():
     assert ece_difference(scores(np.sqrt(confidence), correct), scores(confidence, correct)).sign == -1
 
 
+@pytest.mark.parametrize("correct", [True, False])
+@pytest.mark.parametrize("samples", [12, 60])
+def test_answers_that_are_all_alike_tell_no_gain(samples, correct):
+    right = np.full(samples, correct)
+    sure = np.random.default_rng(0).uniform(0.85, 0.95, samples)
+    found = ece_difference(scores(sure, right), scores(np.full(samples, 0.9999), right))
+    possible = binomtest(samples * correct, samples).proportion_ci(0.95, "exact")
+    hidden = 2 * (possible.high - possible.low)
+    assert found.sign == 0
+    assert (found.low, found.high) == pytest.approx((found.value - hidden, found.value + hidden), abs=0.02)
+
+
+def test_many_right_answers_do_tell_a_large_gain():
+    right, sure = np.ones(2000, bool), np.linspace(0.5, 0.7, 2000)
+    assert ece_difference(scores(sure, right), scores(np.sqrt(sure), right)).sign == -1
+    drawings = np.repeat(np.arange(10), 200)  # of ten drawings
+    assert ece_difference(scores(sure, right), scores(np.sqrt(sure), right), units=drawings).sign == 0
+
+
 def test_a_single_unit_has_no_interval():
     assert not paired_difference([0, 1], [1, 1], units=["a", "a"]).known
     one = scores(np.array([0.5, 0.7]), np.array([True, False]))

@@ -10,7 +10,7 @@ import numpy as np
 
 from calibrant.arrays import Array, Float64, as_floats
 from calibrant.calibration.calibrator import LogitCalibrator, given_labels
-from calibrant.calibration.temperature import divided, inverse_temperature
+from calibrant.calibration.temperature import all_right, divided, inverse_temperature
 from calibrant.errors import CalibrantWarning, InputError
 from calibrant.metrics.binning import assign, bin_edges, fill
 from calibrant.metrics.calibration import error_of
@@ -27,7 +27,8 @@ class ECETemperature(LogitCalibrator):
     The error jumps where a sample changes its bin, so T is looked for by trying: 65 temperatures from 1/8 to 8 times
     that of `TemperatureScaling`, in equal ratios, then 33 around the best of them, which lie 0.4 % apart. Among equals
     the one nearest to that of the likelihood wins. On few samples this fits the noise of the bins: prefer the
-    likelihood below some thousand samples.
+    likelihood below some thousand samples. Where every answer is right, T stays 1, as with the likelihood: the error
+    would be smallest where every confidence is 1.
 
     Args:
         bins: bins of equal width of the error.
@@ -67,6 +68,10 @@ class ECETemperature(LogitCalibrator):
             raise InputError(f"bins of calibrator '{self.name}' must be a positive integer, not {self.bins!r}")
         logits, labels = predictions.logits, given_labels(predictions, self.name)
         inverse, no_optimum = inverse_temperature(logits, labels)
+        if all_right(logits, labels):
+            self.temperature_, self.at_bound_ = 1 / inverse, no_optimum
+            self.ece_ = float(self._errors(logits, labels, np.array([self.temperature_]))[0])
+            return
         best = 1 / inverse
         reach = np.log(FARTHEST)
         for tried in (COARSE, FINE):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,9 +24,10 @@ class TemperatureScaling(LogitCalibrator):
 
     The likelihood is convex in 1 / T, so a Newton iteration kept inside a bracket finds the optimum from any start,
     here from the optimum of some of the samples where there are many; all is computed in float64 whatever the logits
-    are. There is no optimum if every label has the largest logit (T would go to 0) or if the logits are no better than
-    chance (T would go to infinity). Then `at_bound_` is true, a warning says so, and T is the one next to 1, by
-    doubling, whose likelihood is within 1e-5 nats of what can be reached.
+    are. There is no optimum in two cases; `at_bound_` is true then, and a warning says so. Where every label has the
+    largest logit the likelihood would have T go to 0 and every confidence to 1, although samples without an error do
+    not tell how sure to be: T stays 1. Where the logits are no better than chance T would go to infinity: it is the
+    one next to 1, by doubling, whose likelihood is within 1e-5 nats of what can be reached.
 
     Predictions made of probabilities are welcome: softmax(log p / T) is p^(1/T), normalised.
 
@@ -97,38 +98,40 @@ def inverse_temperature(logits: Array, labels: Int64) -> tuple[float, bool]:
         labels: int64 [N].
 
     Returns:
-        1 / T, and whether there is no optimum, so that it was stopped on the way to infinity or 0.
+        1 / T, and whether there is no optimum: then it is 1 where every label has the largest logit, and stopped on the
+        way to 0 where the logits are no better than chance.
 
     Warns:
         CalibrantWarning: if there is no optimum.
     """
-    obstacle = _obstacle(logits, labels)
-    if obstacle is not None:
-        return _stop(logits, labels, obstacle), True
+    if all_right(logits, labels):
+        warnings.warn(
+            "every answer is right (every label has the largest logit), so the samples do not tell how sure to be, and "
+            "the temperature stays 1; fit on more held-out samples",
+            CalibrantWarning,
+            stacklevel=4,
+        )
+        return 1.0, True
+    if _no_better_than_chance(logits, labels):
+        return _nearly_flat(logits, labels), True
     return _optimum(logits, labels), False
 
 
-class Obstacle(NamedTuple):
-    """Why there is no optimum, by which factor to go on, and the likelihood that is never reached."""
+def all_right(logits: Array, labels: Int64) -> bool:
+    """Tell whether every label has the largest logit, so that the likelihood would have every confidence go to 1.
 
-    reason: str
-    factor: float
-    limit: float
+    Example:
+        >>> all_right(np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([0, 1]))
+        True
+    """
+    return bool((logits.max(axis=1) == logits[np.arange(len(logits)), labels]).all())
 
 
-def _obstacle(logits: Array, labels: Int64) -> Obstacle | None:
-    largest = logits.max(axis=1)
+def _no_better_than_chance(logits: Array, labels: Int64) -> bool:
+    """Tell it from the slope of the likelihood where all classes are equally likely."""
+    largest = logits.max(axis=1).astype(np.float64)
     of_label = logits[np.arange(len(logits)), labels]
-    if (largest == of_label).all():
-        tied = (logits == largest[:, None]).sum(axis=1)
-        reason = "every label has the largest logit: the optimum is a temperature of 0"
-        return Obstacle(reason, 2.0, float(np.log(tied).mean()))
-    # the slope where all classes are equally likely
-    below = largest.astype(np.float64)
-    if (logits.mean(axis=1, dtype=np.float64) - below).mean() >= (of_label - below).mean():
-        reason = "the logits are no better than chance: the optimum is an infinite temperature"
-        return Obstacle(reason, 0.5, float(np.log(logits.shape[1])))
-    return None
+    return bool((logits.mean(axis=1, dtype=np.float64) - largest).mean() >= (of_label - largest).mean())
 
 
 def _optimum(logits: Array, labels: Int64) -> float:
@@ -136,7 +139,7 @@ def _optimum(logits: Array, labels: Int64) -> float:
     start = 1.0
     if len(logits) >= MANY:
         some, of_some = logits[::8], labels[::8]
-        if _obstacle(some, of_some) is None:
+        if not all_right(some, of_some) and not _no_better_than_chance(some, of_some):
             start = _optimum(some, of_some)
     return _newton(logits, labels, start)
 
@@ -164,15 +167,16 @@ def _newton(logits: Array, labels: Int64, inverse: float) -> float:
     return float(inverse)
 
 
-def _stop(logits: Array, labels: Int64, obstacle: Obstacle) -> float:
-    """Go from 1 by a factor until the likelihood is as good as its limit."""
-    inverse = 1.0
+def _nearly_flat(logits: Array, labels: Int64) -> float:
+    """Halve from 1 until the likelihood is as good as that of equally likely classes, which is never reached."""
+    inverse, limit = 1.0, float(np.log(logits.shape[1]))
     for _ in range(STEPS):
-        if tempered_likelihood(logits, labels, inverse).value.mean() - obstacle.limit <= ENOUGH:
+        if tempered_likelihood(logits, labels, inverse).value.mean() - limit <= ENOUGH:
             break
-        inverse *= obstacle.factor
+        inverse /= 2
     warnings.warn(
-        f"{obstacle.reason}; {1 / inverse:.3g} is used. Fit on more held-out samples to get a meaningful one",
+        "the logits are no better than chance: the optimum is an infinite temperature; "
+        f"{1 / inverse:.3g} is used. Fit on more held-out samples to get a meaningful one",
         CalibrantWarning,
         stacklevel=5,
     )

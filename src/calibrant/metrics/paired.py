@@ -9,6 +9,7 @@ import numpy as np
 from calibrant.arrays import Float64, Int64, as_floats
 from calibrant.errors import InputError
 from calibrant.metrics.binning import Binning, assign, bin_edges
+from calibrant.metrics.binomial import share
 from calibrant.metrics.bootstrap import bin_table, bins_of, percentiles, redraw, unit_index
 from calibrant.metrics.calibration import plain_l1
 from calibrant.metrics.estimate import Estimate
@@ -81,10 +82,20 @@ def ece_difference(
 
     Returns:
         After minus before, with a paired bootstrap interval. Redrawing adds noise, which raises both errors, but
-        the smaller one more; the interval is therefore shifted back by the bootstrap's own bias.
+        the smaller one more; the interval is therefore shifted back by the bootstrap's own bias. Answers that are all
+        right, or all wrong, stay so in every redrawn set, which shows nothing of their noise: there the interval is
+        wider on both sides by as much as the true share of right answers may differ (Clopper-Pearson), since an ECE
+        moves by no more than that.
 
     Raises:
         InputError: if the lengths differ.
+
+    Example:
+        >>> nothing, right = np.zeros(20), np.ones(20, dtype=bool)
+        >>> modest, bold = (Scores(np.full(20, sure), right, nothing, nothing) for sure in (0.9, 0.99))
+        >>> change = ece_difference(modest, bold)  # 20 right answers do not tell 90 % from 99 %
+        >>> round(change.value, 2), round(change.low, 2), round(change.high, 2), change.sign
+        (-0.09, -0.43, 0.25, 0)
     """
     if len(before) != len(after):
         raise InputError(f"a paired difference needs the same samples, not {len(before)} and {len(after)}")
@@ -100,7 +111,17 @@ def ece_difference(
     if many < 2:
         return Estimate(value, float("nan"), float("nan"))
     replicates = change(redraw(table, unit, resamples, seed))
-    return _estimate(value, replicates - replicates.mean() + value, level)
+    found = _estimate(value, replicates - replicates.mean() + value, level)
+    hidden = sum(_hidden_noise(scores, units, level) for scores in (before, after))
+    return Estimate(value, found.low - hidden, found.high + hidden)
+
+
+def _hidden_noise(scores: Scores, units: Any, level: float) -> float:
+    """By how much the true share of right answers may differ from the measured one where no redraw changes it."""
+    if 0 < scores.correct.mean() < 1:
+        return 0.0
+    possible = share(scores.correct, units, level)
+    return possible.high - possible.low
 
 
 def _table(scores: Scores, bins: int, binning: str) -> Float64:

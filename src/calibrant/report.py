@@ -14,10 +14,20 @@ import numpy.typing as npt
 from calibrant.calibrate import DEFAULT, PART, labelled, predictions_of, usable
 from calibrant.data.images import FileImages, ImageReader
 from calibrant.deciding.abstain import THRESHOLD, find_rule, validation_parts
+from calibrant.deciding.unknown_images import against_unknown, holds_unknown
 from calibrant.errors import CalibrantWarning, InputError
-from calibrant.metrics import set_summary
+from calibrant.measuring.behaviour import Behaviour, behaviour
+from calibrant.metrics import Estimate, set_summary
 from calibrant.reporting.relying import RISKS, MeasuredSets, Reliance
-from calibrant.reporting.results import UNCALIBRATED, ImageSource, Kind, NearDuplicate, RunResults, SetResult
+from calibrant.reporting.results import (
+    UNCALIBRATED,
+    ImageSource,
+    Kind,
+    NearDuplicate,
+    RunResults,
+    SetResult,
+    UnknownRow,
+)
 from calibrant.runs import Run
 from calibrant.runs.naming import family
 from calibrant.runs.seen import seen
@@ -72,13 +82,20 @@ def results(run: Run, commands: Sequence[str] = ()) -> RunResults:
     reliance, fitted = _reliance(run)
     sets: list[SetResult] = []
     measured_sets: list[MeasuredSets] = []
-    for stored in filter(_is_reported, run.predictions()):
+    seen_so: list[Behaviour] = []
+    unknown: list[UnknownRow] = []
+    for stored in run.predictions():
+        unknown += _unknown(run, stored)
+        if not _is_reported(stored):
+            continue
         sets.append(_set_result(run, stored))
         measured_sets += _measured_sets(run, fitted, stored)
+        seen_so += filter(None, [behaviour(stored)])
     if not sets:
         raise InputError(f"{run.path} holds no predictions of a test set; run: calibrant predict '{run.path}' DATA")
     order: dict[Kind, int] = {"id": 0, "ood": 1, "new": 2}
     sets.sort(key=lambda one: (order[one.kind], one.name))
+    seen_so.sort(key=lambda one: one.set_name)
     measured_sets.sort(key=lambda one: (not one.promised, one.set_name))
     return RunResults(
         title=_title(run),
@@ -95,11 +112,23 @@ def results(run: Run, commands: Sequence[str] = ()) -> RunResults:
         near_duplicates=_near_duplicates(run),
         course=_course(run),
         reliance=None if reliance is None else replace(reliance, sets=tuple(measured_sets)),
+        behaviour=seen_so,
+        unknown=unknown,
     )
 
 
 def _is_reported(stored: Predictions) -> bool:
     return stored.about.get("split") == "test" and stored.labels is not None and bool((stored.labels >= 0).any())
+
+
+def _unknown(run: Run, stored: Predictions) -> Iterator[UnknownRow]:
+    """Measure scores of images of none of the classes, if there are any."""
+    if stored.about.get("split") != "test" or not holds_unknown(stored):
+        return
+    calibrators = {UNCALIBRATED: None, **usable(run.calibrators(), stored)}
+    for row in against_unknown(run, stored, calibrators, offline=True):
+        measures = {name: Estimate.of(one) for name, one in row["measures"].items()}
+        yield UnknownRow(row["data"], row["known"], row["score"], row["n"], row["n_known"], measures)
 
 
 def _set_result(run: Run, stored: Predictions) -> SetResult:

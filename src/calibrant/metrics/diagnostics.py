@@ -118,7 +118,7 @@ def smallest_singular_value(features: Any) -> float:
         features: [N, D], N at least 2.
 
     Returns:
-        0 to D / min(N - 1, D). A constant column counts as 0.
+        0 to D / min(N - 1, D); 0 where the features fill fewer dimensions. A constant column counts as 0.
 
     Raises:
         InputError: if there is a single sample or a value is not finite.
@@ -138,4 +138,6 @@ def smallest_singular_value(features: Any) -> float:
     varies = deviation > 1e-12 * np.abs(x).max(axis=0)
     z = np.where(varies, centred / np.where(varies, deviation, 1), 0)
     descending = np.linalg.svd(z, compute_uv=False)
-    return float(descending[min(len(x) - 1, x.shape[1]) - 1] ** 2 / len(x))
+    smallest = descending[min(len(x) - 1, x.shape[1]) - 1]
+    # features that fill fewer dimensions than they have leave rounding there, which means nothing
+    return 0.0 if smallest <= descending[0] * max(x.shape) * np.finfo(x.dtype).eps else float(smallest**2 / len(x))

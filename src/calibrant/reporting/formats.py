@@ -11,12 +11,14 @@ def number(value: float, share: bool) -> str:
     """Write a value: shares as per cent, others with three decimals.
 
     Example:
-        >>> number(0.7142, True), number(0.0312, False), number(float("inf"), False)
-        ('71.4 %', '0.031', '∞')
+        >>> number(0.7142, True), number(0.0312, False), number(float("inf"), False), number(-0.02, False)
+        ('71.4 %', '0.031', '∞', '−0.020')
     """
     if math.isinf(value):
         return "∞"
-    return f"{100 * value:.1f} %" if share else f"{value:.3f}"
+    if share:
+        return f"{100 * value:.1f} %"
+    return f"{value:.3f}".replace("-0.000", "0.000").replace("-", "−")
 
 
 def ends(estimate: Estimate, share: bool) -> str:
@@ -29,6 +31,30 @@ def ends(estimate: Estimate, share: bool) -> str:
     if not estimate.known:
         return "no interval"
     return f"{number(estimate.low, share).removesuffix(' %')}–{number(estimate.high, share).removesuffix(' %')}"
+
+
+def signed(change: Estimate) -> str:
+    """Write a change with its sign.
+
+    Example:
+        >>> signed(Estimate(-0.0312, -0.05, -0.01)), signed(Estimate(0.0312, 0.01, 0.05))
+        ('−0.031', '+0.031')
+    """
+    return _signed(change.value)
+
+
+def signed_ends(change: Estimate) -> str:
+    """Write the interval of a change.
+
+    Example:
+        >>> signed_ends(Estimate(0.02, -0.01, 0.05))
+        '−0.010 to +0.050'
+    """
+    return f"{_signed(change.low)} to {_signed(change.high)}" if change.known else "no interval"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
 
 
 def sortable(value: float) -> str:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from calibrant.errors import InputError
 from calibrant.reporting.course import Course, course_of
 from calibrant.reporting.figures import MARKERS, Mark, reliability_diagram, values_by_set
-from calibrant.reporting.formats import ends, nobreak, number, sortable
+from calibrant.reporting.formats import ends, nobreak, number, signed, signed_ends, sortable
 from calibrant.reporting.gallery import Gallery, gallery, weight
+from calibrant.reporting.helping import Effect, effects, in_words
 from calibrant.reporting.measures import Answers, MeasuredRun, MeasuredSet, measure_run
 from calibrant.reporting.next_steps import next_steps
 from calibrant.reporting.pairs import Pairs, pairs
@@ -79,6 +80,8 @@ class Section:
     legend: tuple[Legend, ...]
     figures: tuple[tuple[str, Markup], ...]
     diagrams: tuple[DiagramPair, ...]
+    effects: tuple[tuple[MeasuredRun, tuple[Effect, ...]], ...]
+    effects_in_words: tuple[str, ...]
     courses: tuple[Course, ...]
     galleries: tuple[tuple[MeasuredRun, Gallery], ...]
     diagrams_left_out: int
@@ -125,6 +128,7 @@ def _section(number: int, group: Sequence[MeasuredRun], share: int) -> Section:
     diagrams, diagrams_left_out = _diagrams(number, group, lead, FIGURE_BUDGET // share)
     galleries, galleries_left_out = _galleries(group, lead, PICTURE_BUDGET // share)
     titles = {row.series: row.method for row in rows}
+    found = [(run, effects(run)) for run in [lead, *(run for run in group if run is not lead)]]
     return Section(
         model=lead.run.model,
         data=lead.run.data,
@@ -139,6 +143,8 @@ def _section(number: int, group: Sequence[MeasuredRun], share: int) -> Section:
         ),
         figures=_figures(number, rows),
         diagrams=diagrams,
+        effects=tuple((run, own) for run, own in found if own),
+        effects_in_words=tuple(in_words(found[0][1])),
         courses=tuple(_courses(number, group, lead)),
         galleries=galleries,
         diagrams_left_out=diagrams_left_out,
@@ -267,6 +273,8 @@ def _fill(sections: Sequence[Section], title: str) -> str:
         percent=percent,
         calibrator=calibrator_words,
         number=number,
+        signed=signed,
+        signed_ends=signed_ends,
         ends=ends,
         sortable=sortable,
     )

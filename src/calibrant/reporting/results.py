@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from calibrant.arrays import as_labels, as_probabilities
 from calibrant.errors import InputError
+from calibrant.measuring.behaviour import Behaviour
+from calibrant.metrics import Estimate
 from calibrant.metrics.scores import Scores, scores_of
 from calibrant.reporting.relying import Reliance
 
@@ -141,6 +143,27 @@ class NearDuplicate:
 
 
 @dataclass(frozen=True)
+class UnknownRow:
+    """How one score tells images of none of the classes from those of the classes.
+
+    Args:
+        data: the set of the unknown images.
+        known: that of the known ones.
+        score: its name.
+        n: how many unknown images.
+        n_known: how many known ones.
+        measures: ``"auroc"``, ``"fpr95"`` and, where there is a threshold, ``"passing"``, with 95 % intervals.
+    """
+
+    data: str
+    known: str
+    score: str
+    n: int
+    n_known: int
+    measures: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
 class RunResults:
     """One tuned model and everything that was measured on it.
 
@@ -159,6 +182,8 @@ class RunResults:
         near_duplicates: pairs of images that are almost the same, in the data it was tuned on.
         course: what was measured while it was tuned, see `calibrant.reporting.course.course_of`.
         reliance: what its validation images say about relying on its answers, or None.
+        behaviour: how the calibrators for new classes see its sets, as far as can be told.
+        unknown: how scores tell images of none of the classes from its sets, a row for each set and score.
 
     Raises:
         InputError: if there is no set, or two sets have one name.
@@ -178,6 +203,8 @@ class RunResults:
     near_duplicates: tuple[NearDuplicate, ...] = ()
     course: Sequence[Mapping[str, float]] = ()
     reliance: Reliance | None = None
+    behaviour: Sequence[Behaviour] = ()
+    unknown: Sequence[UnknownRow] = ()
 
     def __post_init__(self) -> None:
         names = [one.name for one in self.sets]

@@ -73,7 +73,13 @@ def calibrator_words(name: str) -> str:
     return ", then ".join(known.get(part, part) for part in name.split("+"))
 
 
-def _and(parts: Sequence[str]) -> str:
+def joined(parts: Sequence[str]) -> str:
+    """List things in a sentence.
+
+    Example:
+        >>> joined(["a", "b", "c"])
+        'a, b and c'
+    """
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
@@ -121,10 +127,10 @@ def _which_method(group: Sequence[MeasuredRun], lead: MeasuredRun) -> Point:
         (worse if change.sign > 0 else level).append(shown)
     text = f"{lead.run.title} is right most often here ({percent(float(np.mean(lead.main.raw.correct)))})."
     if level:
-        text += f" {_and(level)} cannot be told apart from it on these images."
+        text += f" {joined(level)} cannot be told apart from it on these images."
     if worse:
         verb = "is" if len(worse) == 1 else "are"
-        text += f" {_and(worse)} {verb} less accurate, by more than chance explains."
+        text += f" {joined(worse)} {verb} less accurate, by more than chance explains."
     text += " It was picked on these same images, so expect slightly less on others."
     return Point("Which method", text)
 
@@ -216,11 +222,11 @@ def _trust(sets: Sequence[MeasuredSet]) -> str:
     sentences = []
     if sure:
         worst, size = sure[0]
-        many = "there" if len(sets) == 1 else f"on {_and([one.result.name for one, _ in sure])}"
+        many = "there" if len(sets) == 1 else f"on {joined([one.result.name for one, _ in sure])}"
         most = "" if len(sure) == 1 else f", most on {worst.result.name}"
         sentences.append(f"It is too sure of itself {many}{after}{most}: on average by {points(size)}.")
     if unsure:
-        many = "there" if len(sets) == 1 else f"on {_and([one.result.name for one, _ in unsure])}"
+        many = "there" if len(sets) == 1 else f"on {joined([one.result.name for one, _ in unsure])}"
         sentences.append(f"It is less sure than it could be {many}.")
     return " ".join(sentences)
 
@@ -238,7 +244,7 @@ def _calibrating(lead: MeasuredRun) -> Point:
     if others:
         counts = (("it helps", -1), ("it harms", 1), ("there is no clear difference", 0))
         parts = [f"on {others.count(sign)} {what}" for what, sign in counts if sign in others]
-        text += f" Of the {len(others)} other sets, {_and(parts)}." if len(others) > 1 else ""
+        text += f" Of the {len(others)} other sets, {joined(parts)}." if len(others) > 1 else ""
     same = np.array_equal(main.raw.answer, main.final.answer)
     text += " It changes no answer, only how sure the model is." if same else " It also changes some of the answers."
     return Point(f"What {name} does", text)

@@ -22,6 +22,10 @@ SHOWN = ("temperature", "dac", "dac+temperature", "cac", "zs-norm", "zero-shot-t
 """The most used ones and those made for new classes; chosen before anything was measured."""
 
 
+NEAR = 15 * np.log(1.1)
+"""Distance of tuned from zero-shot logits where CAC, with its published numbers, turns from more confidence to less."""
+
+
 class Log:
     """The lines of the log by calibrator, set and method.
 
@@ -234,22 +238,22 @@ def by_method(log: Log, where: str) -> list[str]:
 
 
 def cac_sensitivity(log: Log) -> list[str]:
-    """Write the mean ECE of CAC, the reconstruction, a row for every set and k, a column for every alpha."""
-    rows = {where: log.used("sensitivity of cac", where) for where in SETS}
-    settings = [setting.split() for setting in next((found[0]["ece"] for found in rows.values() if found), ())]
+    """Write the mean ECE of CAC, the reconstruction, a row for every set, group of methods and k, a column an alpha."""
+    groups = {}
+    for where in SETS:
+        rows = log.used("sensitivity of cac", where)
+        groups[where, "near"] = [row for row in rows if row["distance"] < NEAR]
+        groups[where, "far"] = [row for row in rows if row["distance"] >= NEAR]
+    settings = [setting.split() for setting in next((found[0]["ece"] for found in groups.values() if found), ())]
     ks, alphas = ([*dict.fromkeys(setting[at] for setting in settings)] for at in (0, 1))
     body = [
-        [
-            where,
-            f"{mean(found, 'before'):.3f}",
-            k,
-            *(f"{np.mean([row['ece'][f'{k} {alpha}'] for row in found]):.3f}" for alpha in alphas),
-        ]
-        for where, found in rows.items()
+        [where, f"{group}, {len(found)}", f"{mean(found, 'before'):.3f}", k]
+        + [f"{np.mean([row['ece'][f'{k} {alpha}'] for row in found]):.3f}" for alpha in alphas]
+        for (where, group), found in groups.items()
         if found
         for k in ks
     ]
-    return markdown(["set", "without", "k", *(f"alpha = {alpha}" for alpha in alphas)], body)
+    return markdown(["set", "methods", "without", "k", *(f"alpha = {alpha}" for alpha in alphas)], body)
 
 
 def dac_sensitivity(log: Log) -> list[str]:

@@ -29,6 +29,7 @@ import typer
 import calibrant as cb
 from calibrant.arrays import Array, Float64
 from calibrant.calibrate import CHOICE, PART
+from calibrant.calibration.contrast_aware import mean_distance
 from calibrant.errors import CalibrantWarning, InputError
 from calibrant.metrics import Estimate, paired_difference
 from calibrant.metrics.binning import Bins, assign, bin_edges, fill
@@ -211,13 +212,14 @@ def rows_of(subject: Subject, name: str) -> dict[str, dict[str, Any]]:
 
 
 def sensitivity(test: cb.Predictions, errors: Callable[[cb.Predictions], list[dict[str, Any]]]) -> dict[str, Any]:
-    """Measure ECE for every setting; a setting is written as its numbers."""
+    """Measure ECE for every setting, which is written as its numbers, and how far tuning has moved the logits."""
     try:
         found = [row for row in errors(test) if row["part"] == "all"]
     except InputError as reason:
         return {"refused": in_short(reason)}
+    apart = mean_distance(test, test.zero_shot_logits).mean()
     of_setting = {" ".join(f"{row[key]:g}" for key in ("k", "alpha") if key in row): short(row["ece"]) for row in found}
-    return {"before": short(found[0]["ece_before"]), "ece": of_setting}
+    return {"before": short(found[0]["ece_before"]), "distance": short(apart), "ece": of_setting}
 
 
 def in_short(reason: InputError) -> str:

@@ -16,8 +16,9 @@ from calibrant.runs import Run, provenance
 from calibrant.runs.command_line import tune_command
 from calibrant.runs.files import RunFiles
 from calibrant.runs.naming import file_name
-from calibrant.runs.opening import Opened, open_data, open_model, shots_of
+from calibrant.runs.opening import Opened, find_data, open_model, shots_of
 from calibrant.runs.resuming import AnotherRun, check_same
+from calibrant.runs.run import refuse_occupied
 from calibrant.runs.tables import listed
 from calibrant.tuning.few_classes import batch_size, version_for
 from calibrant.watch import MOST, Watch
@@ -81,13 +82,19 @@ def tune(
         InputError: if anything given cannot be used; nothing has been written then.
         KeyboardInterrupt: if it is stopped; the message says how to go on.
     """
-    require("torch", "clip")
     data_seed, train_seed = _seed(data_seed, seed), _seed(train_seed, seed)
+    profile_used = profile or profile_for(method, model if isinstance(model, str) else model.name)
     with noted_warnings() as warned:
+        # what is cheap to check comes before what takes long: a model that is fetched, images that are read
+        if output is not None and not (resume and RunFiles(output).record_file.is_file()):
+            refuse_occupied(Path(output), overwrite=overwrite)
+        load = find_data(data, data_options, data_seed)
+        require("torch", "clip")
+        recipe = _recipe(method, overrides, profile_used)
         encoder = open_model(model, checkpoint=checkpoint, offline=offline)
-        opened = open_data(data, data_options, data_seed)
+        opened = load()
         train = shots_of(opened.data, shots, data_seed)
-        recipe = _recipe(method, overrides, profile, encoder.name, opened.data, train)
+        recipe = _suited(recipe, method, overrides, opened.data, train)
         folder = Path(output) if output is not None else default_output(opened.data.name, method)
         given = {
             "method": method,
@@ -184,22 +191,19 @@ def _seed(own: int | None, both: int | None) -> int:
     return 1 if both is None else both
 
 
-def _recipe(
-    method: str,
-    overrides: Mapping[str, Any] | None,
-    profile: str | None,
-    model: str,
-    data: Data,
-    train: EvaluationSet,
-) -> Recipe:
-    """Find the recipe; on the user's own images, in the version that their classes call for."""
+def _recipe(method: str, overrides: Mapping[str, Any] | None, profile: str) -> Recipe:
     from calibrant.tuning.recipe import load_recipe
 
-    given, profile = dict(overrides or {}), profile or profile_for(method, model)
-    recipe = load_recipe(method, given, profile)
+    return load_recipe(method, dict(overrides or {}), profile)
+
+
+def _suited(
+    recipe: Recipe, method: str, overrides: Mapping[str, Any] | None, data: Data, train: EvaluationSet
+) -> Recipe:
+    """On the user's own images, take the recipe in the version that their classes call for."""
     if not isinstance(data, LabelledFiles):
         return recipe
-    suited = version_for(recipe, method, len(train.classes), len(train), given)
+    suited = version_for(recipe, method, len(train.classes), len(train), overrides or {})
     if suited == method:
         return recipe
     warnings.warn(
@@ -208,7 +212,7 @@ def _recipe(
         CalibrantWarning,
         stacklevel=3,
     )
-    return load_recipe(suited, given, profile)
+    return _recipe(suited, overrides, recipe.profile)
 
 
 def _record(

@@ -268,3 +268,30 @@ def test_the_traceback_is_shown_on_request_only(calibrant: Any) -> None:
     )
     assert result.exception is not None
     assert not isinstance(result.exception, SystemExit)
+
+
+def test_typos_are_named_before_the_model_is_opened_or_an_image_is_read(
+    calibrant: Any, tune_words: list[str], finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_late(*_: Any, **__: Any) -> None:
+        raise AssertionError("nothing slow may begin before everything cheap is checked")
+
+    monkeypatch.setattr("calibrant.models.registry.load_model", too_late)
+    monkeypatch.setattr("calibrant.data.labelled_files.scan", too_late)
+    Path("file").touch()
+    missing = [word + " gone" if word.startswith("folder:") else word for word in tune_words]
+    for words, says in (
+        ((*tune_words, "--method", "cop"), "did you mean 'coop'"),
+        ((*tune_words, "--set", "solver.lerning_rate=1"), "lerning_rate"),
+        ((*tune_words, "--set", "solver.learning_rate=fast"), "learning_rate"),
+        ((*tune_words, "--profile", "tny"), "did you mean 'tiny'"),
+        ((*tune_words, "--output", "file"), "is a file"),
+        ((*tune_words, "--output", finished), "already holds a finished run"),
+        ((*tune_words, "--template", "a photo"), "template 'a photo' must contain {} exactly once"),
+        ((*tune_words, "--on-bad-image", "skp"), "did you mean 'skip'"),
+        ((*tune_words, "--names", "gone.csv"), "cannot read gone.csv"),
+        (missing, "gone is missing"),
+    ):
+        result = calibrant(*words)
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
+        assert says in result.stderr

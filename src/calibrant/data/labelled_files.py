@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from calibrant.data.evaluation_set import EvaluationSet
 from calibrant.data.images import FileImages
 from calibrant.data.listing import SPLITS, Listing, Options
 from calibrant.data.names import ClassNames, check_templates, name_classes
-from calibrant.data.scan import scan
+from calibrant.data.scan import refuse_unknown_choice, scan
 from calibrant.data.splits import base_new
 from calibrant.errors import InputError, unknown
 from calibrant.storage import digest
@@ -159,10 +160,34 @@ def assemble(listing: Listing, options: Options, half: str | None = None) -> Lab
     Raises:
         InputError: for anything in the data that cannot be used, naming the file or the class.
     """
+    return prepare(listing, options, half)()
+
+
+def prepare(listing: Listing, options: Options, half: str | None = None) -> Callable[[], LabelledFiles]:
+    """Check all that can be checked before an image is read, which may take long.
+
+    Args:
+        listing: the files and their labels.
+        options: names, templates, seed, how images are read.
+        half: ``"base"`` or ``"new"`` for one half of the classes, None for all.
+
+    Returns:
+        What reads the images and makes the evaluation sets; it raises `InputError` for anything in the images.
+
+    Raises:
+        InputError: for anything else that cannot be used.
+    """
     naming = name_classes(listing.labels, options.names)
     templates = check_templates(options.templates)
     _kept(naming.labels, half, listing.name)
     refuse_divided_groups(listing)
+    refuse_unknown_choice(options.on_bad_image)
+    return partial(_read, listing, options, half, naming, templates)
+
+
+def _read(
+    listing: Listing, options: Options, half: str | None, naming: ClassNames, templates: list[str]
+) -> LabelledFiles:
     found = scan(listing.paths, options.reader, on_bad_image=options.on_bad_image, progress=options.progress)
     listing = listing.subset(found.readable.tolist())
     _refuse_vanished_classes(listing, naming)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -84,17 +84,38 @@ def load_data(name: str, **options: Any) -> Data:
         calibrant.errors.InputError: unknown option of a folder or manifest 'sead'; did you mean 'seed'?
         Known: ...
     """
+    return find_data(name, **options)()
+
+
+def find_data(name: str, **options: Any) -> Callable[[], Data]:
+    """Find a data set by name and check its options, its files and its classes, before any image is read.
+
+    Args:
+        name: as for `load_data`.
+        options: as for `load_data`.
+
+    Returns:
+        What loads the data set.
+
+    Raises:
+        InputError: as for `load_data`, but for what only the images tell.
+
+    Example:
+        >>> find_data("emoji/animals")().classes[:2]
+        ['ant', 'bat']
+    """
     if name.startswith(("folder:", "csv:")) and not name.endswith(":"):
-        from calibrant.data.labelled_files import assemble
+        from calibrant.data.labelled_files import prepare
         from calibrant.data.listing import Options
 
         checked = Options.from_mapping(options)
         listing, half = _list_files(name)
-        return assemble(listing, checked, half)
+        return prepare(listing, checked, half)
     from calibrant.data import emoji
 
     if name.partition("/")[0] == "emoji":
-        return cast(Data, emoji.load(name, **options))
+        found = cast(Data, emoji.load(name, **options))
+        return lambda: found
     known = [*emoji.names(), "folder:PATH", "csv:FILE"]
     if Path(name).is_dir():
         known.append(f"folder:{name}")

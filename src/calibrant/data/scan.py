@@ -77,8 +77,7 @@ def scan(
         >>> scan([file]).readable.tolist()
         [0]
     """
-    if on_bad_image not in ("skip", "fail"):
-        raise unknown("choice for on_bad_image", str(on_bad_image), ["skip", "fail"])
+    refuse_unknown_choice(on_bad_image)
     readable: list[int] = []
     pictures: list[_Picture] = []
     bad: list[tuple[Path, str]] = []
@@ -97,6 +96,12 @@ def scan(
         thumbnails=np.stack(small) if small else np.empty((0, THUMBNAIL, THUMBNAIL, 3), np.uint8),
         bad=bad,
     )
+
+
+def refuse_unknown_choice(on_bad_image: str) -> None:
+    """Refuse anything but ``"fail"`` and ``"skip"``, with an `InputError`."""
+    if on_bad_image not in ("skip", "fail"):
+        raise unknown("choice for on_bad_image", str(on_bad_image), ["skip", "fail"])
 
 
 def _pictures(paths: Sequence[str | Path], reader: ImageReader, progress: bool) -> Iterator[_Picture | BadImageError]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,8 +44,8 @@ def open_model(model: str | DualEncoder, *, checkpoint: str | Path | None = None
     return load_model(model, checkpoint=checkpoint, offline=offline)
 
 
-def open_data(data: str | Data, options: Mapping[str, Any] | None, seed: int) -> Opened:
-    """Load a data set, unless it is one.
+def find_data(data: str | Data, options: Mapping[str, Any] | None, seed: int) -> Callable[[], Opened]:
+    """Find a data set, unless it is one, and check what can be checked before an image is read.
 
     Args:
         data: a name or a data set.
@@ -53,22 +53,25 @@ def open_data(data: str | Data, options: Mapping[str, Any] | None, seed: int) ->
         seed: of the split of folders and manifests, unless the options have one.
 
     Returns:
-        The data set with its options.
+        What loads the data set and gives it with its options.
 
     Raises:
-        InputError: if the data set or an option is unknown, or options come with a loaded data set.
+        InputError: if the data set or an option is unknown, a file or a class cannot be used, or options come with a
+            loaded data set.
     """
     given = {key: value for key, value in (options or {}).items() if value is not None}
     if not isinstance(data, str):
         if given:
             raise InputError(f"{data.name} is loaded already; give {', '.join(given)} to load_data")
-        return Opened(data, data.about.get("options"))
-    from calibrant.data.registry import load_data
+        opened = Opened(data, data.about.get("options"))
+        return lambda: opened
+    from calibrant.data import registry
 
     if data.startswith(("folder:", "csv:")):
         given.setdefault("seed", seed)
     recorded = {key: _plain(value) for key, value in given.items() if key not in _NOT_RECORDED}
-    return Opened(load_data(data, **given), recorded)
+    load = registry.find_data(data, **given)
+    return lambda: Opened(load(), recorded)
 
 
 def shots_of(data: Data, shots: int | None, seed: int) -> EvaluationSet:

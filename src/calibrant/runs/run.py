@@ -68,11 +68,8 @@ class Run(RunFiles):
             InputError: if the folder is in use, or cannot be written.
         """
         path = Path(path)
-        if path.exists() and not path.is_dir():
-            raise InputError(f"{path} is a file; choose a folder for the run")
         run = cls(path, {"format": FORMAT, "status": TUNING, **record})
-        if path.is_dir() and any(path.iterdir()):
-            _refuse_unless_replaceable(path, overwrite)
+        if refuse_occupied(path, overwrite=overwrite):
             run.record["replaces"] = _make_room(path)
         try:
             write_json(run.recipe_file, recipe)
@@ -325,13 +322,30 @@ class Run(RunFiles):
         return [result for stored in labelled for result in measure(stored, {NONE: None, **usable(known, stored)})]
 
 
-def _refuse_unless_replaceable(path: Path, overwrite: bool) -> None:
+def refuse_occupied(path: Path, *, overwrite: bool = False) -> bool:
+    """Refuse a place where no run can be started.
+
+    Args:
+        path: the folder that is to hold the run.
+        overwrite: whether a run that is there may be replaced.
+
+    Returns:
+        Whether there is a run to replace.
+
+    Raises:
+        InputError: if it is a file, holds something else, or holds a run that must not be replaced.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file; choose a folder for the run")
+    if not path.is_dir() or not any(path.iterdir()):
+        return False
     file = RunFiles(path).record_file
     if not file.is_file():
         raise InputError(f"{path} is not empty and is not the folder of a run; choose another output folder")
     if not overwrite:
         state = "a half-written run" if read_json(file).get("status") == TUNING else "a finished run"
         raise InputError(f"{path} already holds {state}; add --resume to continue it or --overwrite to replace it")
+    return True
 
 
 def _make_room(path: Path) -> str:

@@ -9,6 +9,7 @@ from calibrant.calibration.bin_mean_shift import BinMeanShift
 from calibrant.calibration.calibrator import Calibrator, LogitCalibrator, ProbabilityCalibrator
 from calibrant.calibration.chain import Chain
 from calibrant.calibration.conformal import AdaptiveSets, ClassConditionalSets, RegularizedSets, ThresholdSets
+from calibrant.calibration.conformal_file import load_sets, save_sets
 from calibrant.calibration.contrast_aware import ContrastAware
 from calibrant.calibration.cost_thresholds import ClassThreshold, class_thresholds
 from calibrant.calibration.costs import Costs, CostSummary, cost_summary
@@ -92,6 +93,8 @@ __all__ = [
     "known_rule",
     "known_score",
     "load",
+    "load_sets",
     "read_costs",
+    "save_sets",
     "weight_correlations",
 ]

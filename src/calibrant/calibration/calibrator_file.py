@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from calibrant.storage import atomic_write, digest, read_json, write_json
 
 FORMAT = 2
 KEY = "calibrant.calibrator"
+KEYS = frozenset({"calibrator", "format", "parameters", "fitted"})
 ARRAY = "array"  # {"array": number of the tensor} or {"array": its values, "dtype": ..., "shape": ...}
 
 
@@ -39,27 +40,29 @@ def write(path: str | Path, state: Mapping[str, Any]) -> None:
         save_file(arrays, temporary, {KEY: text})
 
 
-def read(path: str | Path) -> dict[str, Any]:
-    """Read the state of a calibrator.
+def read(path: str | Path, keys: Set[str] = KEYS, what: str = "a calibrator") -> dict[str, Any]:
+    """Read the state of a calibrator, or of what is made of one.
 
     Args:
         path: a file that `write` wrote.
+        keys: what must be there.
+        what: what errors call it.
 
     Returns:
-        What `Calibrator.state` gave.
+        The state that was written.
 
     Raises:
-        InputError: if the file is missing, truncated, of another format, or holds no calibrator.
+        InputError: if the file is missing, truncated, of another format, or holds something else.
     """
     content, arrays = _read_tensors(path) if Path(path).suffix == ".safetensors" else (read_json(path), {})
-    if not isinstance(content, dict) or not {"calibrator", "format", "parameters", "fitted"} <= content.keys():
-        raise InputError(f"{path} does not hold a calibrator")
+    if not isinstance(content, dict) or not keys <= content.keys():
+        raise InputError(f"{path} does not hold {what}")
     if content["format"] != FORMAT:
         raise InputError(f"{path} has format {content['format']}, this Calibrant reads {FORMAT}; upgrade or fit again")
     try:
         state = _filled(content, arrays)
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} does not hold a calibrator: an array is missing or broken ({error})") from error
+        raise InputError(f"{path} does not hold {what}: an array is missing or broken ({error})") from error
     assert isinstance(state, dict)
     del state["format"]
     return state

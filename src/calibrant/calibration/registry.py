@@ -108,7 +108,7 @@ def load(path: str | Path) -> Calibrator:
     """
     state = calibrator_file.read(path)
     try:
-        made = _made_of(state)
+        made = from_state(state)
         made.check_fitted()
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -124,8 +124,8 @@ def _chain(names: list[str], parameters: Mapping[str, Any]) -> Chain:
     return Chain(parts)
 
 
-def _made_of(state: Mapping[str, Any]) -> Calibrator:
-    """Build a calibrator, and those inside it, from their states."""
+def from_state(state: Mapping[str, Any]) -> Calibrator:
+    """Build a calibrator, and those inside it, from what `Calibrator.state` gave."""
     name, parameters = str(state["calibrator"]), _revived(state["parameters"])
     # only a chain stores its parts as a parameter; its name says nothing that they do not
     made = Chain(**parameters) if "parts" in parameters else calibrator(name, **parameters)
@@ -139,6 +139,6 @@ def _revived(value: Any) -> Any:
         return [_revived(item) for item in value]
     if isinstance(value, Mapping):
         if {"calibrator", "parameters", "fitted"} <= value.keys():
-            return _made_of(value)
+            return from_state(value)
         return {name: _revived(item) for name, item in value.items()}
     return value

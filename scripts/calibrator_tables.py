@@ -119,20 +119,20 @@ def overview(log: Log, cell: Callable[[Sequence[Row]], str], calibrators: Iterab
 
 
 def ece_cell(rows: Sequence[Row]) -> str:
-    """Show the mean ECE, and how often it falls / rises."""
-    return f"{mean(rows, 'ece'):.3f} ({counts(rows, 'ece_change')})"
+    """Show the median ECE, and how often it falls / rises."""
+    return f"{median(rows, 'ece'):.3f} ({counts(rows, 'ece_change')})"
 
 
 def nll_cell(rows: Sequence[Row]) -> str:
-    """Show the mean log loss, or how often it is infinite."""
+    """Show the median log loss, or how often it is infinite."""
     infinite = sum(row["nll"] is None for row in rows)
-    shown = f"infinite in {infinite}" if infinite else f"{mean(rows, 'nll'):.3f}"
+    shown = f"infinite in {infinite}" if infinite else f"{median(rows, 'nll'):.3f}"
     return f"{shown} ({counts(rows, 'nll_change')})"
 
 
 def accuracy_cell(rows: Sequence[Row]) -> str:
-    """Show the mean change in points, and how often it falls / rises; a line is silent where no answer changes."""
-    change = np.mean([row.get("accuracy_change", [0.0])[0] for row in rows])
+    """Show the median change in points, and how often it falls / rises; a line is silent where no answer changes."""
+    change = np.median([row.get("accuracy_change", [0.0])[0] for row in rows])
     return f"{100 * change:+.1f} ({counts(rows, 'accuracy_change')})"
 
 
@@ -142,30 +142,30 @@ def counts(rows: Sequence[Row], key: str) -> str:
     return f"{sum(high < 0 for _, _, high in changes)} / {sum(low > 0 for _, low, _ in changes)}"
 
 
-def mean(rows: Sequence[Row], key: str) -> float:
-    """Average a value over methods."""
-    return float(np.mean([row[key] for row in rows]))
+def median(rows: Sequence[Row], key: str) -> float:
+    """Take the middle of a value over methods; a mean would be made by one or two that lie far off."""
+    return float(np.median([row[key] for row in rows]))
 
 
 def best(log: Log) -> list[str]:
-    """Write which calibrators have the lowest means on each set, of those that refused no method."""
+    """Write which calibrators have the lowest medians on each set, of those that refused no method."""
 
     def lowest(where: str, key: str) -> str:
-        many, means = len(log.used("none", where)), {}
+        many, medians = len(log.used("none", where)), {}
         for name in log.calibrators:
             rows = log.used(name, where)
             if rows and len(rows) == many and all(row[key] is not None for row in rows):
-                means[name] = mean(rows, key)
-        first = sorted(means, key=lambda name: means[name])[:3]
-        return ", ".join(f"{in_words(name)} {means[name]:.3f}" for name in first)
+                medians[name] = median(rows, key)
+        first = sorted(medians, key=lambda name: medians[name])[:3]
+        return ", ".join(f"{in_words(name)} {medians[name]:.3f}" for name in first)
 
     body = []
     for where in SETS:
         if rows := log.used("none", where):
-            before = [f"{mean(rows, 'ece'):.3f}", f"{mean(rows, 'floor'):.3f}", f"{mean(rows, 'gap'):+.3f}"]
-            body.append([where, *before, lowest(where, "ece"), f"{mean(rows, 'nll'):.3f}", lowest(where, "nll")])
-    head = ["set", "ECE of `none`", "noise floor", "confidence minus accuracy", "lowest mean ECE"]
-    return markdown([*head, "log loss of `none`", "lowest mean log loss"], body)
+            before = [f"{median(rows, 'ece'):.3f}", f"{median(rows, 'floor'):.3f}", f"{median(rows, 'gap'):+.3f}"]
+            body.append([where, *before, lowest(where, "ece"), f"{median(rows, 'nll'):.3f}", lowest(where, "nll")])
+    head = ["set", "ECE of `none`", "noise floor", "confidence minus accuracy", "lowest median ECE"]
+    return markdown([*head, "log loss of `none`", "lowest median log loss"], body)
 
 
 def accuracy(log: Log) -> list[str]:
@@ -177,18 +177,18 @@ def accuracy(log: Log) -> list[str]:
     return overview(log, accuracy_cell, filter(changes, log.calibrators))
 
 
-def mean_change(rows: Sequence[Row], key: str) -> Estimate:
-    """Average a change over methods; the means of the ends allow for any dependence between methods."""
-    return Estimate(*np.mean([row[key] for row in rows], axis=0))
+def median_change(rows: Sequence[Row], key: str) -> Estimate:
+    """Take the middle of a change over methods, and of the ends of its intervals."""
+    return Estimate(*np.median([row[key] for row in rows], axis=0))
 
 
 def few(log: Log) -> list[str]:
-    """Write the mean change of the ECE."""
+    """Write the median change of the ECE."""
 
     def shown(name: str, where: str) -> str:
         if not (rows := log.used(name, where)):
             return ""
-        change = mean_change(rows, "ece_change")
+        change = median_change(rows, "ece_change")
         return f"{change.value:+.3f} ({change.low:+.3f} to {change.high:+.3f})"
 
     body = ([in_words(name), *(shown(name, where) for where in SETS)] for name in SHOWN if name in log.calibrators)
@@ -196,16 +196,15 @@ def few(log: Log) -> list[str]:
 
 
 def verdict(log: Log) -> list[str]:
-    """Write which calibrators lower and raise a mean with its whole interval, of those that refused no method."""
+    """Write which calibrators help, and which hurt, more than half of the methods beyond the interval."""
 
     def names(where: str, key: str, sign: int) -> str:
         many, found = len(log.used("none", where)), []
         for name in log.calibrators:
-            rows = log.used(name, where)
-            if rows and len(rows) == many:
-                infinite = any(key not in row for row in rows)
-                if (1 if infinite else mean_change(rows, key).sign) == sign:
-                    found.append(in_words(name))
+            # a log loss without a change is infinite
+            signs = [Estimate(*row[key]).sign if key in row else 1 for row in log.used(name, where)]
+            if 2 * signs.count(sign) > many:
+                found.append(in_words(name))
         return ", ".join(found) or "–"
 
     body = [
@@ -238,7 +237,7 @@ def by_method(log: Log, where: str) -> list[str]:
 
 
 def cac_sensitivity(log: Log) -> list[str]:
-    """Write the mean ECE of CAC, the reconstruction, a row for every set, group of methods and k, a column an alpha."""
+    """Write the median ECE of CAC, the reconstruction, by set, group of methods and k; a column for every alpha."""
     groups = {}
     for where in SETS:
         rows = log.used("sensitivity of cac", where)
@@ -247,8 +246,8 @@ def cac_sensitivity(log: Log) -> list[str]:
     settings = [setting.split() for setting in next((found[0]["ece"] for found in groups.values() if found), ())]
     ks, alphas = ([*dict.fromkeys(setting[at] for setting in settings)] for at in (0, 1))
     body = [
-        [where, f"{group}, {len(found)}", f"{mean(found, 'before'):.3f}", k]
-        + [f"{np.mean([row['ece'][f'{k} {alpha}'] for row in found]):.3f}" for alpha in alphas]
+        [where, f"{group}, {len(found)}", f"{median(found, 'before'):.3f}", k]
+        + [f"{np.median([row['ece'][f'{k} {alpha}'] for row in found]):.3f}" for alpha in alphas]
         for (where, group), found in groups.items()
         if found
         for k in ks
@@ -257,11 +256,11 @@ def cac_sensitivity(log: Log) -> list[str]:
 
 
 def dac_sensitivity(log: Log) -> list[str]:
-    """Write the mean ECE of DAC, a row for every set, a column for every K."""
+    """Write the median ECE of DAC, a row for every set, a column for every K."""
     rows = {where: log.used("sensitivity of dac", where) for where in SETS}
     ks = [*next((found[0]["ece"] for found in rows.values() if found), ())]
     body = [
-        [where, f"{mean(found, 'before'):.3f}", *(f"{np.mean([row['ece'][k] for row in found]):.3f}" for k in ks)]
+        [where, f"{median(found, 'before'):.3f}", *(f"{np.median([row['ece'][k] for row in found]):.3f}" for k in ks)]
         for where, found in rows.items()
         if found
     ]
@@ -269,11 +268,11 @@ def dac_sensitivity(log: Log) -> list[str]:
 
 
 def spread(log: Log) -> list[str]:
-    """Write how far the best and the worst setting of one method lie apart, mean and largest over methods."""
+    """Write how far the best and the worst setting of one method lie apart, median and largest over methods."""
 
     def shown(name: str, where: str) -> str:
         apart = [np.ptp([*row["ece"].values()]) for row in log.used(f"sensitivity of {name}", where)]
-        return f"{np.mean(apart):.3f}, at most {max(apart):.3f}" if apart else ""
+        return f"{np.median(apart):.3f}, at most {max(apart):.3f}" if apart else ""
 
     head = ["set", "CAC (reconstruction), k and alpha", "DAC, K"]
     body = [[where, shown("cac", where), shown("dac", where)] for where in SETS]

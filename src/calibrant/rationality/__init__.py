@@ -1,0 +1,11 @@
+"""Prediction rationality: whether answers are right, and whether they rest on the object.
+
+The measures need NumPy only. What makes maps (`explainers`) and checks explainers (`sanity`) needs torch and is
+imported by its own name, so that this room can be used without torch.
+"""
+
+from __future__ import annotations
+
+from calibrant.rationality.heat_maps import HeatMaps, resized, same_settings
+
+__all__ = ["HeatMaps", "resized", "same_settings"]

@@ -192,6 +192,23 @@ def test_known_against_unknown(calibrant: Words, told: Path) -> None:
     assert "share of the unknown images that are answered when at most 5 %" in " ".join(shown.split())
 
 
+def test_own_images_without_a_label_are_unknown(calibrant: Words, told: Path, new_pictures: Path) -> None:
+    images = sorted(new_pictures.rglob("*.png"))
+    Path("unknown.csv").write_text("\n".join(["path,label", *(f"{one}," for one in images)]) + "\n", encoding="utf-8")
+    result = calibrant("evaluate", told, "--data", "csv:unknown.csv", "--json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["unknown"]
+    assert {(row["data"], row["n"]) for row in rows} == {("csv:unknown.csv", len(images))}
+    assert all(row["n_known"] == 300 for row in rows)
+
+
+def test_unknown_images_of_other_classes_are_refused_before_predicting(calibrant: Words, told: Path) -> None:
+    refused = calibrant("evaluate", told, "--data", "emoji/unknown", "--scenes", "3", "--nouns")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "the images of emoji/unknown are of none of its 419 classes" in refused.stderr
+    assert not any("unknown" in file.name for file in (told / "predictions").iterdir() if "emoji" in file.name)
+
+
 def test_unknown_images_in_a_file(calibrant: Words) -> None:
     labels = np.array([0, 1] * 30 + [-1] * 20)
     logits = np.where(labels >= 0, 3.0, 0.0)[:, None] * np.eye(2)[np.maximum(labels, 0)]

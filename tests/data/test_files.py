@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from calibrant.data.registry import list_data, load_data
+from calibrant.data.registry import list_data, load_data, load_for_testing
 from calibrant.errors import CalibrantWarning, InputError
 
 
@@ -250,9 +250,36 @@ def test_manifest_with_a_split(tmp_path, class_folders):
     assert [data.split(s).ids for s in data.splits] == [[f"x/x/{i:03}.png" for i in range(k, k + 4)] for k in (0, 4, 8)]
 
 
+def test_test_images_without_a_label_are_of_none_of_the_classes(tmp_path, class_folders):
+    class_folders(tmp_path / "x", {"x": 14})
+    splits = ["train", "valid", "test"]
+    rows = [f"x/x/{i:03}.png,{'ant' if i % 2 else 'bee'},{splits[i // 4]}" for i in range(12)]
+    rows += ["x/x/012.png,,test", "x/x/013.png,,test"]
+    name = _csv(tmp_path, "path,label,split", *rows)
+    data = load_data(name)
+    assert data.classes == ["ant", "bee"]
+    assert data.split("test").labels.tolist() == [1, 0, 1, 0, -1, -1]
+    assert [data.split(split).labels.min() for split in ("train", "validation")] == [0, 0]
+    assert [row["label"] for row in data.manifest()][-3:] == ["ant", "", ""]
+
+
+def test_a_manifest_without_a_label_is_about_the_classes_of_a_run(tmp_path, class_folders):
+    class_folders(tmp_path / "x", {"x": 3})
+    name = _csv(tmp_path, "path,label", "x/x/000.png,", "x/x/001.png,", "x/x/002.png,")
+    unknown = load_for_testing(name, ["dog", "cat"])
+    assert (unknown.splits, unknown.classes) == (("test",), ["dog", "cat"])
+    assert unknown.split("test").labels.tolist() == [-1, -1, -1]
+    with pytest.raises(InputError, match="no image has a label, so there is no class"):
+        load_for_testing(name)
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
+        (
+            ["path,label,split", "a.png,ant,train", "b.png,,val"],
+            "line 3: 'label' is empty; only an image whose 'split'",
+        ),
         (["path,lable", "a.png,ant"], "no column 'label'; rename 'lable'"),
         (["file,label", "a.png,ant"], "no column 'path'; its columns are file, label"),
         (["path,label,splits", "a.png,ant,train"], "column 'splits' is not known; did you mean 'split'"),

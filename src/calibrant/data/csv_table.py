@@ -39,13 +39,16 @@ class Table:
                 raise InputError(f"{self.file}, line {line}: '{column}' is empty")
 
 
-def read_table(file: str | Path, required: Sequence[str], optional: Sequence[str] = ()) -> Table:
+def read_table(
+    file: str | Path, required: Sequence[str], optional: Sequence[str] = (), *, may_be_empty: Sequence[str] = ()
+) -> Table:
     r"""Read a comma-separated UTF-8 file with a header line.
 
     Args:
         file: the CSV file.
         required: columns that must exist and be filled.
         optional: columns with a meaning; a similar name in their place is refused as a misspelling.
+        may_be_empty: required columns that need not be filled.
 
     Returns:
         The table, with all further columns, too.
@@ -81,7 +84,8 @@ def read_table(file: str | Path, required: Sequence[str], optional: Sequence[str
     columns = {name: [row[i] for _, row in rows[1:]] for i, name in enumerate(header)}
     table = Table(file, columns, [line for line, _ in rows[1:]])
     for name in required:
-        table.require_values(name)
+        if name not in may_be_empty:
+            table.require_values(name)
     return table
 
 

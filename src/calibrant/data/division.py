@@ -105,7 +105,10 @@ def refuse_missing_classes(
         CalibrantWarning: if validation or test lack a class.
     """
     for split in (split for split in SPLITS if split in splits):
-        present = np.bincount(labels[splits == split], minlength=len(classes)) > 0
+        there = labels[(splits == split) & (labels >= 0)]
+        if len(there) == 0:  # images of none of the classes only
+            continue
+        present = np.bincount(there, minlength=len(classes)) > 0
         missing = [classes[c] for c in np.flatnonzero(~present)]
         if missing and split == "train":
             raise InputError(f"{name}: class '{missing[0]}' has no training images; add some or remove the class")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -146,13 +146,14 @@ def manifest_rows(sets: Iterable[EvaluationSet]) -> list[dict[str, str]]:
     return rows
 
 
-def assemble(listing: Listing, options: Options, half: str | None = None) -> LabelledFiles:
+def assemble(listing: Listing, options: Options, half: str | None = None, classes: Sequence[str] = ()) -> LabelledFiles:
     """Read all images once, check them, and make the evaluation sets.
 
     Args:
         listing: the files and their labels.
         options: names, templates, seed, how images are read.
         half: ``"base"`` or ``"new"`` for one half of the classes, None for all.
+        classes: class names for images none of which has a label.
 
     Returns:
         The data set.
@@ -160,16 +161,19 @@ def assemble(listing: Listing, options: Options, half: str | None = None) -> Lab
     Raises:
         InputError: for anything in the data that cannot be used, naming the file or the class.
     """
-    return prepare(listing, options, half)()
+    return prepare(listing, options, half, classes)()
 
 
-def prepare(listing: Listing, options: Options, half: str | None = None) -> Callable[[], LabelledFiles]:
+def prepare(
+    listing: Listing, options: Options, half: str | None = None, classes: Sequence[str] = ()
+) -> Callable[[], LabelledFiles]:
     """Check all that can be checked before an image is read, which may take long.
 
     Args:
         listing: the files and their labels.
         options: names, templates, seed, how images are read.
         half: ``"base"`` or ``"new"`` for one half of the classes, None for all.
+        classes: class names for images none of which has a label.
 
     Returns:
         What reads the images and makes the evaluation sets; it raises `InputError` for anything in the images.
@@ -177,7 +181,10 @@ def prepare(listing: Listing, options: Options, half: str | None = None) -> Call
     Raises:
         InputError: for anything else that cannot be used.
     """
-    naming = name_classes(listing.labels, options.names)
+    labels = [label for label in listing.labels if label]
+    naming = name_classes(labels, options.names) if labels else ClassNames(list(classes), list(classes), {})
+    if not naming.classes:
+        raise InputError(f"{listing.name}: no image has a label, so there is no class")
     templates = check_templates(options.templates)
     _kept(naming.labels, half, listing.name)
     refuse_divided_groups(listing)
@@ -186,14 +193,16 @@ def prepare(listing: Listing, options: Options, half: str | None = None) -> Call
 
 
 def _read(
-    listing: Listing, options: Options, half: str | None, naming: ClassNames, templates: list[str]
+    unread: Listing, options: Options, half: str | None, naming: ClassNames, templates: list[str]
 ) -> LabelledFiles:
-    found = scan(listing.paths, options.reader, on_bad_image=options.on_bad_image, progress=options.progress)
-    listing = listing.subset(found.readable.tolist())
-    _refuse_vanished_classes(listing, naming)
+    found = scan(unread.paths, options.reader, on_bad_image=options.on_bad_image, progress=options.progress)
+    listing = unread.subset(found.readable.tolist())
+    if any(unread.labels):
+        _refuse_vanished_classes(listing, naming)
     refuse_exact_duplicates(found.content, listing.ids, listing.labels, listing.splits)
     pairs = near_duplicates(found.hashes, found.thumbnails)
-    labels = np.searchsorted(naming.labels, listing.labels)
+    given = np.array(listing.labels, dtype=str)
+    labels = np.where(given == "", -1, np.searchsorted(naming.labels, given))
     division = divide(listing, labels, pairs, options.seed)
     refuse_missing_classes(labels, division.splits, naming.classes, listing.name)
     near = near_rows(listing, division.splits, pairs)
@@ -224,8 +233,8 @@ def _read(
 
 def _part(whole: EvaluationSet, split: str, splits: npt.NDArray[np.str_], keep: npt.NDArray[np.int64]) -> EvaluationSet:
     """One split, restricted to the classes that are kept, with labels that count only those."""
-    chosen = whole.subset(np.flatnonzero((splits == split) & np.isin(whole.labels, keep)))
-    labels = np.searchsorted(keep, chosen.labels).astype(np.int64)
+    chosen = whole.subset(np.flatnonzero((splits == split) & ((whole.labels < 0) | np.isin(whole.labels, keep))))
+    labels = np.where(chosen.labels < 0, -1, np.searchsorted(keep, chosen.labels)).astype(np.int64)
     columns = {name: values for name, values in chosen.columns.items() if name != "part" or split == "validation"}
     fingerprint = digest("images", chosen.columns["content"].tolist(), labels, chosen.classes)
     return replace(chosen, split=split, labels=labels, columns=columns, fingerprint=fingerprint)

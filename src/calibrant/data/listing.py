@@ -12,6 +12,7 @@ from calibrant.data.names import DEFAULT_TEMPLATE
 from calibrant.errors import InputError, unknown
 
 SPLITS = ("train", "validation", "test")
+ALL_TEST = "none: all images are test images"
 LICENCE = "the user's own"
 LIMITS = "one label per image; no animations or multi-page files; 16-bit grey needs a window"
 _SPELLINGS = {
@@ -47,7 +48,7 @@ class Listing:
         name: the data set's name, such as ``"folder:pets"``.
         paths: N files.
         ids: N unique names that stay when the whole folder moves.
-        labels: N labels as spelt in the source.
+        labels: N labels as spelt in the source; empty for an image of none of the classes.
         splits: N splits, or None if the split is to be made.
         columns: further columns of N texts each; ``"group"`` is never divided by a split.
         about: what there is to know about the source.

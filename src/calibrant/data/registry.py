@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -12,8 +12,6 @@ from calibrant.errors import unknown
 
 if TYPE_CHECKING:
     from calibrant.data.listing import Listing
-
-ALL_TEST = "none: all images are test images"
 
 
 class Data(Protocol):
@@ -124,13 +122,15 @@ def find_data(name: str, **options: Any) -> Callable[[], Data]:
     raise unknown("data", name, known)
 
 
-def load_for_testing(name: str, **options: Any) -> Data:
+def load_for_testing(name: str, classes: Sequence[str] = (), **options: Any) -> Data:
     """Load a folder or a manifest that nothing is tuned on.
 
-    If it does not say itself which images are for training, validation and test, all of them are test images.
+    If it does not say itself which images are for training, validation and test, all of them are test images. If no
+    image of a manifest has a label, they are of none of the given classes.
 
     Args:
         name: ``"folder:PATH"`` or ``"csv:FILE"``, as for `load_data`.
+        classes: names of the classes that a manifest without any label is about.
         options: as for `load_data`.
 
     Returns:
@@ -140,13 +140,13 @@ def load_for_testing(name: str, **options: Any) -> Data:
         InputError: as for `load_data`.
     """
     from calibrant.data.labelled_files import assemble
-    from calibrant.data.listing import Options
+    from calibrant.data.listing import ALL_TEST, Options
 
     checked = Options.from_mapping(options)
-    listing, half = _list_files(name)
+    listing, half = _list_files(name, all_test=True)
     if listing.splits is None:
         listing = replace(listing, splits=["test"] * len(listing.paths), about={**listing.about, "split": ALL_TEST})
-    return assemble(listing, checked, half)
+    return assemble(listing, checked, half, classes)
 
 
 def list_data() -> list[dict[str, Any]]:
@@ -176,7 +176,7 @@ def list_data() -> list[dict[str, Any]]:
     ]
 
 
-def _list_files(name: str) -> tuple[Listing, str | None]:
+def _list_files(name: str, *, all_test: bool = False) -> tuple[Listing, str | None]:
     """List the images of a folder or a manifest, and say which half of the classes is meant, if one is."""
     from calibrant.data.folder import list_folder
     from calibrant.data.labelled_files import HALVES
@@ -186,5 +186,6 @@ def _list_files(name: str) -> tuple[Listing, str | None]:
     path, _, half = rest.rpartition("#")
     if half not in HALVES or not path:
         path, half = rest, ""
-    listing = list_folder(path, f"folder:{path}") if kind == "folder" else list_manifest(path, f"csv:{path}")
-    return listing, half or None
+    if kind == "folder":
+        return list_folder(path, f"folder:{path}"), half or None
+    return list_manifest(path, f"csv:{path}", all_test=all_test), half or None

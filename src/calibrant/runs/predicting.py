@@ -38,13 +38,15 @@ def predict_for_run(
         The predictions.
 
     Raises:
-        InputError: as for `predict`, and if the data set holds classes as new that the run was tuned on.
+        InputError: as for `predict`, if the data set holds classes as new that the run was tuned on, or if no image is
+            of any of its classes, which are not those of the run.
     """
     given = {key: value for key, value in (data_options or {}).items() if value is not None}
     if given and not isinstance(data, str):
         raise InputError(f"{data.name} is loaded already; give {', '.join(given)} to load_data")
     chosen = evaluation_set(run.open_data(data, given) if isinstance(data, str) else data, split)
     refuse_tuned_as_new(run, chosen)
+    refuse_nothing_known(run, chosen)
     file = run.predictions_file(chosen.name, chosen.split)
     templates = given.get("templates") or run.templates
     made_of = {
@@ -84,6 +86,24 @@ def refuse_tuned_as_new(run: Run, chosen: EvaluationSet) -> None:
             f"{chosen.name} holds classes that the run in {run.path} was tuned on ('{seen[0]}'{more}), "
             f"so they are not new to it; tune on {base} first"
         )
+
+
+def refuse_nothing_known(run: Run, chosen: EvaluationSet) -> None:
+    """Refuse images of none of the classes of another class list: nothing can be said of them.
+
+    Args:
+        run: the run.
+        chosen: the evaluation set.
+
+    Raises:
+        InputError: if no image is of any class, and the class list is not the run's.
+    """
+    if chosen.classes == run.classes or (chosen.labels >= 0).any():
+        return
+    raise InputError(
+        f"the images of {chosen.name} are of none of its {len(chosen.classes)} classes, and the run in {run.path} "
+        "knows other ones; list images of none of the run's classes in a manifest with empty labels (--data csv:FILE)"
+    )
 
 
 def load_tuned_model(run: Run, *, offline: bool = False) -> TunedModel:

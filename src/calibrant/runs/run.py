@@ -213,7 +213,8 @@ class Run(RunFiles):
         """Open a data set, and the one that was tuned on (or another of its family) just as it was opened then.
 
         Images of another folder or manifest are read as those were that it was tuned on. Unless it says itself which
-        images are for training, validation and test, all of them are test images.
+        images are for training, validation and test, all of them are test images. A manifest without any label lists
+        images of none of the run's classes.
 
         Args:
             name: a name that `load_data` knows.
@@ -237,7 +238,7 @@ class Run(RunFiles):
         if not name.startswith(("folder:", "csv:")):
             return load_data(name, **given)
         bad = {key: one for key, one in (own["options"] or {}).items() if key == "on_bad_image"}
-        return load_for_testing(name, **{**self.image_options, **bad, **given})
+        return load_for_testing(name, self.classes, **{**self.image_options, **bad, **given})
 
     @property
     def image_options(self) -> dict[str, Any]:

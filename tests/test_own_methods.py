@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -60,18 +62,21 @@ def test_its_commands_give_what_the_page_says(recipe_file: Path) -> None:
 
 @pytest.fixture
 def installed(tmp_path: Path, recipe_file: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The package of the page as pip would leave it, with the recipe file in it."""
-    project = tomllib.loads(blocks("toml")[0])["project"]
-    ((group, points),) = project["entry-points"].items()
-    ((point, module),) = points.items()
+    """The package of the page, built as its page says and unpacked as pip would leave it in a folder."""
+    written = blocks("toml")[0]
+    ((module,),) = (points.values() for points in tomllib.loads(written)["project"]["entry-points"].values())
+    package = tmp_path / "calibrant-gather" / module
+    package.mkdir(parents=True)
+    (package.parent / "pyproject.toml").write_text(written, encoding="utf-8")
+    (package / "__init__.py").write_text(blocks("python")[0], encoding="utf-8")
+    recipe_file.rename(package / recipe_file.name)
+    backend = importlib.import_module(tomllib.loads(written)["build-system"]["build-backend"])
+    with monkeypatch.context() as inside:
+        inside.chdir(package.parent)
+        wheel = backend.build_wheel(str(tmp_path))
     site = tmp_path / "site"
-    (site / module).mkdir(parents=True)
-    (site / module / "__init__.py").write_text(blocks("python")[0], encoding="utf-8")
-    recipe_file.rename(site / module / recipe_file.name)
-    about = site / f"{module}-{project['version']}.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
-    (about / "entry_points.txt").write_text(f"[{group}]\n{point} = {module}\n")
+    with zipfile.ZipFile(tmp_path / wheel) as archive:
+        archive.extractall(site)
     components.REGULARIZERS.names()
     monkeypatch.setattr(components.REGULARIZERS, "_parts", dict(components.REGULARIZERS._parts))
     monkeypatch.syspath_prepend(str(site))

@@ -7,5 +7,15 @@ imported by its own name, so that this room can be used without torch.
 from __future__ import annotations
 
 from calibrant.rationality.heat_maps import HeatMaps, resized, same_settings
+from calibrant.rationality.relevance import best_iou, object_area, pointing_game, relevance_mass, relevance_rank
 
-__all__ = ["HeatMaps", "resized", "same_settings"]
+__all__ = [
+    "HeatMaps",
+    "best_iou",
+    "object_area",
+    "pointing_game",
+    "relevance_mass",
+    "relevance_rank",
+    "resized",
+    "same_settings",
+]

@@ -149,7 +149,7 @@ class HeatMaps:
             raise InputError(f"cannot read {path}: {error.strerror or error}") from error
         except (SafetensorError, ValueError) as error:
             raise InputError(f"{path} is truncated or holds no heat maps: {error}") from error
-        if head is None:
+        if head is None or maps is None:
             raise InputError(f"{path} holds no heat maps")
         if head["format"] > FORMAT:
             raise InputError(f"{path} was written by a newer Calibrant (format {head['format']}); upgrade to read it")

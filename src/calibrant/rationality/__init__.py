@@ -6,6 +6,8 @@ imported by its own name, so that this room can be used without torch.
 
 from __future__ import annotations
 
+from calibrant.rationality.cell_intervals import summary_difference, summary_with_intervals
+from calibrant.rationality.cells import summary
 from calibrant.rationality.heat_maps import HeatMaps, resized, same_settings
 from calibrant.rationality.relevance import best_iou, object_area, pointing_game, relevance_mass, relevance_rank
 
@@ -18,4 +20,7 @@ __all__ = [
     "relevance_rank",
     "resized",
     "same_settings",
+    "summary",
+    "summary_difference",
+    "summary_with_intervals",
 ]

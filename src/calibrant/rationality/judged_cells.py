@@ -11,6 +11,7 @@ from calibrant.metrics import Estimate
 from calibrant.metrics.binomial import effective_counts
 from calibrant.metrics.bootstrap import unit_index
 from calibrant.metrics.intervals import check_options
+from calibrant.rationality.cells import measures_of
 from calibrant.rationality.choosing import checked_answers, review_weights
 from calibrant.rationality.judgements import Judgements
 
@@ -78,7 +79,7 @@ def judged_summary(
     unit, _ = unit_index(units, len(right))
     shares = _drawn_accuracy(right[shown], unit[shown], resamples, seed)
     drawn = shares[..., None] * _drawn_words(said, kind, unit[images], resamples, seed + 1)
-    values, redrawn = _measures(whole), _measures(drawn)
+    values, redrawn = measures_of(whole), measures_of(drawn)
     estimates = {name: _estimate(float(values[name]), redrawn[name], level) for name in values}
     stands_for = sizes / np.where(judged > 0, judged, np.nan)
     counts = {"judged_right": int(judged[1]), "judged_wrong": int(judged[0])}
@@ -113,29 +114,6 @@ def _drawn_words(said: Float64, kind: Int64, unit: Int64, resamples: int, seed: 
     many = np.bincount(kind[told], minlength=2)
     counts = _by_kind(said, kind) * np.where(many > 0, effective / np.maximum(many, 1), 1.0)[:, None]
     return np.stack([generator.dirichlet(row + PRIOR, resamples) for row in counts], axis=1)
-
-
-def _measures(cells: Float64) -> dict[str, Array]:
-    """Compute every measure from the weight [..., wrong or right, valid or invalid or undefined]."""
-    wr, ww, unclear_wrong = np.moveaxis(cells[..., 0, :], -1, 0)
-    rr, rw, unclear_right = np.moveaxis(cells[..., 1, :], -1, 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        total = rr + rw + wr + ww
-        shares = {"RR": rr / total, "RW": rw / total, "WR": wr / total, "WW": ww / total}
-        pt, ir = rr / (rr + rw), rr / (rr + wr)
-        accuracy, valid = (rr + rw) / total, (rr + wr) / total
-        unclear = unclear_wrong + unclear_right
-        return {
-            **shares,
-            "undefined": unclear / (total + unclear),
-            "PT": pt,
-            "IR": ir,
-            "accuracy": accuracy,
-            "valid": valid,
-            "PT_minus_valid": pt - valid,
-            "IR_minus_accuracy": ir - accuracy,
-            "odds_ratio": (rr * ww) / (rw * wr),
-        }
 
 
 def _estimate(value: float, drawn: Array, level: float) -> Estimate:

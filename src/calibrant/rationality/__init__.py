@@ -6,14 +6,22 @@ imported by its own name, so that this room can be used without torch.
 
 from __future__ import annotations
 
+from calibrant.rationality.area_matched import AreaMatched, area_matched, centre_mass
+from calibrant.rationality.by_group import area_quarters, by_group
 from calibrant.rationality.cell_intervals import summary_difference, summary_with_intervals
 from calibrant.rationality.cells import summary
+from calibrant.rationality.curve import threshold_curve
 from calibrant.rationality.heat_maps import HeatMaps, resized, same_settings
 from calibrant.rationality.relevance import best_iou, object_area, pointing_game, relevance_mass, relevance_rank
 
 __all__ = [
+    "AreaMatched",
     "HeatMaps",
+    "area_matched",
+    "area_quarters",
     "best_iou",
+    "by_group",
+    "centre_mass",
     "object_area",
     "pointing_game",
     "relevance_mass",
@@ -23,4 +31,5 @@ __all__ = [
     "summary",
     "summary_difference",
     "summary_with_intervals",
+    "threshold_curve",
 ]

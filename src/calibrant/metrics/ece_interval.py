@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from calibrant.arrays import Float64, Int64
 from calibrant.metrics.binning import Bins
 from calibrant.metrics.binomial import clopper_pearson
 from calibrant.metrics.calibration import plain_l1
 
+ROUNDING = 1e-12  # without noise the redrawn value equals the measured one, up to this share of it
 STEPS = 24  # halvings of the search for an end; 2**-24 is far below the noise of the redraws
 
 
@@ -49,34 +52,72 @@ def ece_interval(
     Source: Read, Presentation of search results: the CLs technique, 2002, for the upper tail; Clopper and Pearson
     1934 for bins without spread; the rest is our own, and tests measure its coverage.
     """
-    # redrawing u units shows only (u - 1) / u of their variance
-    noise = np.where(drawn.count > 0, drawn.gap - whole.gap, 0.0) * np.sqrt(units / np.maximum(units - 1, 1))
-    weight, gap = drawn.weight, whole.gap
-    measured, tail = float(plain_l1(whole)), (1 - level) / 2
-    # a margin for rounding: without noise the redrawn value equals the measured one
-    at_least, at_most = measured * (1 - 1e-12), measured * (1 + 1e-12)
+    noise, tail = _noise(whole, drawn, units, effective, level, seed), (1 - level) / 2
+    return _lower_end(whole, noise, tail), _upper_end(whole, noise, tail)
 
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """How far gaps lie from the truth by chance alone.
+
+    Args:
+        weight: share of each bin in the redrawn sets, float64 [R, bins].
+        redrawn: noise of the gaps that the redraws show, float64 [R, bins].
+        still: bins [bins] whose accuracy no redraw changes; what follows is about the S of them.
+        ends: of the exact interval of their accuracy, two times float64 [S].
+        drawn_ends: the same at levels from 1 down to -1 in random order, two times float64 [R, S].
+    """
+
+    weight: Float64
+    redrawn: Float64
+    still: npt.NDArray[np.bool_]
+    ends: tuple[Float64, Float64]
+    drawn_ends: tuple[Float64, Float64]
+
+
+def _noise(whole: Bins, drawn: Bins, units: Int64, effective: Float64, level: float, seed: int) -> Noise:
+    # redrawing u units shows only (u - 1) / u of their variance
+    redrawn = np.where(drawn.count > 0, drawn.gap - whole.gap, 0.0) * np.sqrt(units / np.maximum(units - 1, 1))
     changed = (drawn.count > 0) & (drawn.accuracy != whole.accuracy)
     still = (whole.count > 0) & ~changed.any(axis=0)
-    share = whole.accuracy[still]
-    right, worth = share * effective[still], effective[still]
-    bottom, top = clopper_pearson(right, worth, level)
-    levels = np.tile(1 - (2 * np.arange(len(noise))[:, None] + 1) / len(noise), len(share))  # of 1 down to -1
+    right, worth = whole.accuracy[still] * effective[still], effective[still]
+    levels = np.tile(1 - (2 * np.arange(len(redrawn))[:, None] + 1) / len(redrawn), len(worth))  # of 1 down to -1
     # a stream of its own: the redraws use the one of the seed
-    below, above = clopper_pearson(right, worth, np.random.default_rng(seed).spawn(1)[0].permuted(levels, axis=0))
+    shuffled = np.random.default_rng(seed).spawn(1)[0].permuted(levels, axis=0)
+    return Noise(
+        weight=drawn.weight,
+        redrawn=redrawn,
+        still=still,
+        ends=clopper_pearson(right, worth, level),
+        drawn_ends=clopper_pearson(right, worth, shuffled),
+    )
 
-    nearer = noise.copy()
-    nearer[:, still] += share - np.where(gap[still] >= 0, below, above)
-    shrunk = _shrunk(gap, np.where(still, (nearer**2).mean(axis=0), noise.var(axis=0)))
+
+def _lower_end(whole: Bins, noise: Noise, tail: float) -> float:
+    """Give the smallest true ECE for which the measured one is not too large."""
+    gap, still = whole.gap, noise.still
+    below, above = noise.drawn_ends
+    nearer = noise.redrawn.copy()
+    nearer[:, still] += whole.accuracy[still] - np.where(gap[still] >= 0, below, above)
+    shrunk = _shrunk(gap, np.where(still, (nearer**2).mean(axis=0), noise.redrawn.var(axis=0)))
+    at_least = float(plain_l1(whole)) * (1 - ROUNDING)
 
     def too_large(t: float) -> bool:
-        errors = np.einsum("rb,rb->r", weight, np.abs(t * shrunk + nearer))
+        errors = np.einsum("rb,rb->r", noise.weight, np.abs(t * shrunk + nearer))
         return bool(np.mean(errors >= at_least) < tail)
 
+    return _error(whole, _last(too_large) * shrunk)
+
+
+def _upper_end(whole: Bins, noise: Noise, tail: float) -> float:
+    """Give the largest true ECE for which the measured one is not too small."""
+    gap, still = whole.gap, noise.still
+    share, (bottom, top), (below, above) = whole.accuracy[still], noise.ends, noise.drawn_ends
     falls = share - bottom - gap[still] > top - share + gap[still]
-    farther = noise.copy()
+    farther = noise.redrawn.copy()
     farther[:, still] += share - np.where(falls, below, above)
     farthest = gap[still] + np.where(falls, bottom, top) - share
+    at_most = float(plain_l1(whole)) * (1 + ROUNDING)
 
     def true_gaps(t: float) -> Float64:
         gaps: Float64 = t * gap
@@ -87,12 +128,14 @@ def ece_interval(
         gaps = true_gaps(t) + farther
         # no sample is more than all right, or less than all wrong
         gaps[:, still] = np.clip(gaps[:, still], gap[still] - share, gap[still] + (1 - share))
-        return float(np.mean(np.einsum("rb,rb->r", weight, np.abs(gaps)) <= at_most))
+        return float(np.mean(np.einsum("rb,rb->r", noise.weight, np.abs(gaps)) <= at_most))
 
-    by_luck = max(small(0.0), 1 / len(noise))
-    low = _last(too_large) * shrunk
-    high = true_gaps(_last(lambda t: small(t) >= tail * by_luck))
-    return min(float((whole.weight * np.abs(low)).sum()), 1.0), min(float((whole.weight * np.abs(high)).sum()), 1.0)
+    by_luck = max(small(0.0), 1 / len(farther))
+    return _error(whole, true_gaps(_last(lambda t: small(t) >= tail * by_luck)))
+
+
+def _error(whole: Bins, gaps: Float64) -> float:
+    return min(float((whole.weight * np.abs(gaps)).sum()), 1.0)
 
 
 def _shrunk(gap: Float64, variance: Float64) -> Float64:

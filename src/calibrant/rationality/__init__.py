@@ -13,6 +13,7 @@ from calibrant.rationality.cells import summary
 from calibrant.rationality.curve import threshold_curve
 from calibrant.rationality.heat_maps import HeatMaps, resized, same_settings
 from calibrant.rationality.relevance import best_iou, object_area, pointing_game, relevance_mass, relevance_rank
+from calibrant.rationality.within_cells import right_reason_auroc, within_cells
 
 __all__ = [
     "AreaMatched",
@@ -27,9 +28,11 @@ __all__ = [
     "relevance_mass",
     "relevance_rank",
     "resized",
+    "right_reason_auroc",
     "same_settings",
     "summary",
     "summary_difference",
     "summary_with_intervals",
     "threshold_curve",
+    "within_cells",
 ]

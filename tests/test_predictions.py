@@ -437,3 +437,17 @@ def test_reading_warns_of_nothing(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read_predictions(tmp_path / "p.safetensors")
+
+
+def test_probabilities_in_the_place_of_logits_are_warned_of(tmp_path):
+    table = softmax(np.random.default_rng(0).normal(size=(20, 3)))
+    np.savez(tmp_path / "a.npz", logits=table)
+    np.savez(tmp_path / "b.npz", probabilities=table)
+    for given in (table, table.astype(np.float16)):
+        with pytest.warns(CalibrantWarning, match=r"look like probabilities.*Predictions\.from_probabilities"):
+            assert (Predictions(logits=given).logits == given).all()  # never guessed
+    with pytest.warns(CalibrantWarning, match="look like probabilities"):
+        read_predictions(tmp_path / "a.npz")
+    read_predictions(tmp_path / "b.npz")
+    for logits in (np.log(table), np.eye(3), 2 * table, np.vstack([table, [[1.5, -0.5, 0]]])):
+        Predictions(logits=logits)

@@ -11,6 +11,7 @@ import numpy as np
 from calibrant.arrays import Array, as_array, as_floats, as_labels, as_matrix
 from calibrant.errors import InputError
 
+TOLERANCE = 1e-3  # half precision is so far from a sum of 1
 # which features share one embedding space, so that their last axes agree
 SPACES = (
     ("text_features", "zero_shot_text_features", "base_text_features", "zero_shot_base_text_features"),
@@ -76,6 +77,27 @@ def _arrays(fields: Mapping[str, Any], samples: int, columns: int, base: list[st
     if len(both) == 2 and len(both[0]) != len(both[1]):
         raise InputError(f"base_text_features has {len(both[0])} rows, zero_shot_base_text_features {len(both[1])}")
     return arrays
+
+
+def look_like_probabilities(logits: Array) -> bool:
+    """Tell whether logits may be probabilities that were given in their place.
+
+    Args:
+        logits: finite numbers [N, C].
+
+    Returns:
+        Whether no entry is below 0, every row sums to 1, and not every row is a single 1 among zeros, which is how
+        logits of examples are written.
+
+    Example:
+        >>> look_like_probabilities(np.array([[0.9, 0.1]])), look_like_probabilities(np.eye(3))
+        (True, False)
+    """
+    if abs(logits[0].sum() - 1) > TOLERANCE or logits[0].min() < 0:  # the first row tells it of nearly all logits
+        return False
+    table = logits.astype(np.float64)
+    between = (table > TOLERANCE) & (table < 1 - TOLERANCE)
+    return bool((table >= 0).all() and (np.abs(table.sum(axis=1) - 1) <= TOLERANCE).all() and between.any())
 
 
 def names(values: Iterable[Any], what: str) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from calibrant.arrays import Array, Float64, Int64, as_array, as_probabilities, softmax
 from calibrant.errors import CalibrantWarning, InputError
-from calibrant.predictions.checks import checked
+from calibrant.predictions.checks import checked, look_like_probabilities
 
 # fields with one entry per sample, which `subset` cuts; all others describe the whole set
 PER_SAMPLE = ("logits", "labels", "zero_shot_logits", "proximity", "image_features")
@@ -50,6 +50,9 @@ class Predictions:
         InputError: in one line, for NaN or infinite values, lengths that differ, labels outside the class
             list, duplicate or empty names, an empty set or a single class.
 
+    Warns:
+        CalibrantWarning: if the logits look like probabilities; they are taken as logits all the same.
+
     Example:
         >>> pets = Predictions(logits=[[2.0, 0.0], [0.0, 1.0]], labels=[0, 1], classes=["cat", "dog"])
         >>> len(pets), pets.subset([1]).labels
@@ -78,6 +81,13 @@ class Predictions:
     def __post_init__(self) -> None:
         for name, value in checked({item.name: getattr(self, item.name) for item in fields(self)}).items():
             object.__setattr__(self, name, value)
+        if look_like_probabilities(self.logits):
+            warnings.warn(
+                "these logits look like probabilities (no entry is below 0 and every row sums to 1); for probabilities "
+                "use Predictions.from_probabilities, or call the field or columns of a file so",
+                CalibrantWarning,
+                stacklevel=3,
+            )
 
     def __len__(self) -> int:
         return len(self.logits)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DEFAULT = "temperature"
 NONE = "none"  # the name of probabilities as they are
 PART, CHOICE = "part", "choice"
+COMMANDS = "calibrate_commands"  # in the record of a run: calibrator to the command line that made it
 
 
 def calibrate(
@@ -53,6 +54,7 @@ def calibrate(
     from calibrant.calibration import calibrator
     from calibrant.metrics import summary
     from calibrant.predictions import read_predictions
+    from calibrant.runs.command_line import calibrate_command
 
     made = calibrator(method)
     run, held_out = _held_out(source, on, offline)
@@ -61,6 +63,8 @@ def calibrate(
     made.save(file)
     if run is not None and to is None:  # the last one may have been stored the other way
         file.with_suffix({".json": ".safetensors"}.get(file.suffix, ".json")).unlink(missing_ok=True)
+        commands = {**run.record.get(COMMANDS, {}), made.name: calibrate_command(run.path, method, on, shifted)}
+        run.write_record(**{COMMANDS: commands})
     before, after = (
         summary(held_out.probabilities(), held_out.labels),
         summary(made(held_out), held_out.labels),
@@ -134,9 +138,19 @@ def preferred(calibrators: Mapping[str, Calibrator]) -> Calibrator:
         >>> preferred({name: calibrator(name).fit([[2.0, 0.0]] * 4, [0, 0, 0, 1]) for name in ("vector", DEFAULT)})
         TemperatureScaling()
     """
-    settled = {name: one for name, one in calibrators.items() if not learned_numbers(one).get("at_bound", False)}
-    among = settled or calibrators
+    among = {name: one for name, one in calibrators.items() if settled(one)} or calibrators
     return among.get(DEFAULT) or next(iter(among.values()))
+
+
+def settled(calibrator: Calibrator) -> bool:
+    """Tell whether a fitted calibrator had an optimum on the samples it was fitted on.
+
+    Example:
+        >>> from calibrant.calibration.registry import calibrator
+        >>> settled(calibrator("temperature").fit([[2.0, 0.0]] * 4, [0, 0, 0, 1]))
+        True
+    """
+    return not learned_numbers(calibrator).get("at_bound", False)
 
 
 def usable(calibrators: Mapping[str, Calibrator], predictions: Predictions) -> dict[str, Calibrator]:

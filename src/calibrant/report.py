@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from calibrant.calibrate import DEFAULT, PART, labelled, predictions_of, usable
+from calibrant.calibrate import COMMANDS, PART, labelled, predictions_of, preferred, settled, usable
 from calibrant.data.images import FileImages, ImageReader
 from calibrant.deciding.abstain import THRESHOLD, find_rule, validation_parts
 from calibrant.deciding.unknown_images import against_unknown, holds_unknown
@@ -80,6 +80,7 @@ def results(run: Run, commands: Sequence[str] = ()) -> RunResults:
     """
     record = run.record
     reliance, fitted = _reliance(run)
+    unsettled = [name for name, one in run.calibrators().items() if not settled(one)]
     sets: list[SetResult] = []
     measured_sets: list[MeasuredSets] = []
     seen_so: list[Behaviour] = []
@@ -103,8 +104,8 @@ def results(run: Run, commands: Sequence[str] = ()) -> RunResults:
         model=record["model"]["name"],
         data=record["data"]["name"],
         sets=sets,
-        commands=[*filter(None, [record.get("command")]), *commands],
-        warnings=record.get("warnings", []),
+        commands=[*_commands(run), *commands],
+        warnings=[*record.get("warnings", []), *map(_unsettled_warning, unsettled)],
         licences=[line for line in (_licence("model", record), _licence("data", record)) if line],
         versions=record["versions"],
         seeds={"data": record["data_seed"], "training": record["train_seed"]},
@@ -114,6 +115,21 @@ def results(run: Run, commands: Sequence[str] = ()) -> RunResults:
         reliance=None if reliance is None else replace(reliance, sets=tuple(measured_sets)),
         behaviour=seen_so,
         unknown=unknown,
+        unsettled=unsettled,
+    )
+
+
+def _commands(run: Run) -> list[str]:
+    """The command lines that made a run and the calibrators that it has."""
+    made = run.record.get(COMMANDS, {})
+    there = [made[name] for name in run.calibrators() if name in made]
+    return [*filter(None, [run.record.get("command")]), *there]
+
+
+def _unsettled_warning(name: str) -> str:
+    return (
+        f"calibrator '{name}' had no optimum on the images that it was fitted on, which do not tell how sure to be "
+        "(such as none with a wrong answer); do not go by it, and fit it on more held-out images"
     )
 
 
@@ -138,7 +154,9 @@ def _set_result(run: Run, stored: Predictions) -> SetResult:
     assert stored.labels is not None
     unit = stored.about.get("unit")
     calibrators = usable(run.calibrators(), stored)
-    tables = {name: calibrator(stored) for name, calibrator in calibrators.items() if name != UNCALIBRATED}
+    # those to go by come first
+    in_order = sorted(calibrators.items(), key=lambda item: not settled(item[1]))
+    tables = {name: calibrator(stored) for name, calibrator in in_order if name != UNCALIBRATED}
     about = stored.about.get("data_about", {})
     return SetResult(
         name=stored.about["data"],
@@ -163,7 +181,7 @@ def _reliance(run: Run) -> tuple[Reliance | None, list[ConformalSets]]:
     file = run.predictions_file(run.record["data"]["name"], "validation")
     if not stored or not file.is_file():
         return None, []
-    calibrator = stored.get(DEFAULT) or next(iter(stored.values()))
+    calibrator = preferred(stored)
     try:
         validation = labelled(predictions_of(run, "validation"), f"{run.path} validation")
         parts = validation_parts(validation, calibrator)

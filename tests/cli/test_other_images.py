@@ -186,12 +186,12 @@ def test_the_report_shows_near_duplicates(calibrant: Any, run: Path, pictures: P
         for number in range(14)
     ]
     assert calibrant("report", run, "--to", "none.html").exit_code == 0
-    assert "Images that are almost the same" not in Path("none.html").read_text(encoding="utf-8")
+    assert "Images that look alike" not in Path("none.html").read_text(encoding="utf-8")
     opened.write_near_duplicates(rows[::-1])
     assert calibrant("report", run, "--to", "page.html").exit_code == 0
     page = " ".join(Path("page.html").read_text(encoding="utf-8").split())
-    assert "Images that are almost the same" in page
-    assert "14 pairs look almost the same" in page
+    assert "Images that look alike" in page
+    assert "14 pairs look much alike at a small size" in page
     assert "1 of them lies in different splits" in page
     section = page[page.index('<ul class="pairs">') :].partition("</ul>")[0]
     assert section.count("data:image/jpeg") == 24

@@ -220,6 +220,8 @@ def test_report_is_one_page(calibrant: Any, run: Path) -> None:
     html = Path(json.loads(result.stdout)["page"]).read_text(encoding="utf-8")
     assert "<svg" in html
     assert "data:image/jpeg" in html
+    made = html[html.index("How it was made") :]
+    assert re.search(r"calibrant tune .*\ncalibrant calibrate .* --method temperature\ncalibrant report ", made)
     assert any(name in html for name in ("Füchsin", "olive green", "sky"))
 
 

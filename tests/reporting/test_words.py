@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from calibrant import metrics
 from calibrant.reporting import RunResults, SetResult
+from calibrant.reporting.gallery import gallery
 from calibrant.reporting.measures import measure_run
 from calibrant.reporting.next_steps import next_steps
 from calibrant.reporting.words import choose_lead, first_box, percent
@@ -81,6 +84,36 @@ def test_a_useless_calibrator_is_not_praised(make_arguments: Arguments) -> None:
     run = single(SetResult(**drawn | {"probabilities": {"none": calibrated, "temperature": raw}}))
     assert "raises the calibration error" in box(run)["What temperature scaling does"]
     assert any("Leave out temperature scaling" in step for step in next_steps(measure_run(run)))
+
+
+def test_a_calibrator_without_an_optimum_is_not_recommended(make_arguments: Arguments) -> None:
+    run = replace(single(SetResult(**make_arguments(n=2000))), unsettled=["temperature"])
+    steps = " ".join(next_steps(measure_run(run)))
+    assert "Fit temperature scaling on more held-out images" in steps
+    assert "Use the confidence after temperature scaling" not in steps
+    settled = " ".join(next_steps(measure_run(single(SetResult(**make_arguments(n=2000))))))
+    assert "Use the confidence after temperature scaling" in settled
+
+
+def test_nobody_is_sent_to_wrong_answers_where_there_are_none(make_arguments: Arguments) -> None:
+    drawn = make_arguments(n=40)
+    right = drawn | {"labels": drawn["probabilities"]["none"].argmax(axis=1)}
+    assert any("most trusted wrong answers" in step for step in next_steps(measure_run(single(SetResult(**drawn)))))
+    run = measure_run(single(SetResult(**right)))
+    assert not any("most trusted wrong answers" in step for step in next_steps(run))
+    assert run.main.calibration_change.sign == 0  # forty right answers do not tell which confidence fits better
+
+
+@pytest.mark.parametrize(("sure", "shown"), [(0.9995, 0), (0.99, 8)])
+def test_answers_it_is_sure_of_are_not_called_the_least_trusted(
+    make_arguments: Arguments, sure: float, shown: int
+) -> None:
+    drawn = make_arguments(n=40)
+    table = np.full((40, 10), (1 - sure) / 9)
+    table[np.arange(40), drawn["labels"]] = sure
+    made = gallery(measure_run(single(SetResult(**drawn | {"probabilities": {"none": table}}))).main)
+    assert made is not None
+    assert (len(made.trusted_wrong), len(made.least_trusted)) == (0, shown)
 
 
 def test_without_a_calibrator_there_is_no_sentence_about_it(make_arguments: Arguments) -> None:

@@ -31,7 +31,7 @@ from calibrant.metrics.intervals import Interval, interval
 from calibrant.metrics.ks import ks_error
 from calibrant.metrics.noise_floor import calibration_p_value, noise_floor
 from calibrant.metrics.overconfidence import ConfidenceSplit, confidence_split
-from calibrant.metrics.paired import ece_difference, paired_difference
+from calibrant.metrics.paired import confidence_gap, ece_difference, paired_difference
 from calibrant.metrics.per_class import PerClass, balanced_accuracy, macro_f1, per_class
 from calibrant.metrics.piece import piece
 from calibrant.metrics.prediction_sets import SetSummary, set_summary
@@ -83,6 +83,7 @@ __all__ = [
     "clopper_pearson",
     "compare",
     "confidence_auroc",
+    "confidence_gap",
     "confidence_split",
     "contrast",
     "coverage_at_risk",

@@ -116,6 +116,36 @@ def ece_difference(
     return Estimate(value, found.low - hidden, found.high + hidden)
 
 
+def confidence_gap(
+    scores: Scores, *, units: Any = None, level: float = 0.95, resamples: int = 1000, seed: int = 0
+) -> Estimate:
+    """Estimate the mean confidence minus the share of right answers; above 0 the model is too sure.
+
+    Args:
+        scores: of N samples.
+        units: one value [N] per sample, equal for samples that depend on each other; None if all are independent.
+        level: confidence.
+        resamples: redrawn sets.
+        seed: of the redraws.
+
+    Returns:
+        The gap with a bootstrap interval, which reaches further where all answers are right, or all wrong: the true
+        share of right answers may be lower, or higher.
+
+    Example:
+        >>> nothing = np.zeros(20)
+        >>> gap = confidence_gap(Scores(np.full(20, 0.9), np.ones(20, dtype=bool), nothing, nothing))
+        >>> round(gap.value, 2), round(gap.low, 2), round(gap.high, 2)
+        (-0.1, -0.1, 0.07)
+    """
+    found = paired_difference(
+        scores.correct, scores.confidence, units=units, level=level, resamples=resamples, seed=seed
+    )
+    hidden = _hidden_noise(scores, units, level)
+    right = bool(scores.correct[0])
+    return Estimate(found.value, found.low - (0 if right else hidden), found.high + (hidden if right else 0))
+
+
 def _hidden_noise(scores: Scores, units: Any, level: float) -> float:
     """By how much the true share of right answers may differ from the measured one where no redraw changes it."""
     if 0 < scores.correct.mean() < 1:

@@ -14,6 +14,7 @@ from calibrant.errors import InputError
 from calibrant.reporting.measures import MeasuredSet
 
 SHOWN = 8
+SURE = 0.999  # answers above this are not called the least trusted
 EDGE = 144  # pixels; twice what the page shows, for dense screens
 
 
@@ -30,7 +31,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Gallery:
-    """The pictures of one evaluation set."""
+    """The pictures of one evaluation set; there are no least trusted answers where it is sure of all of them."""
 
     set_name: str
     trusted_wrong: tuple[Picture, ...]
@@ -56,6 +57,7 @@ def gallery(measured: MeasuredSet) -> Gallery | None:
     wrong = np.flatnonzero(~correct)
     trusted_wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:SHOWN]
     least_trusted = np.argsort(confidence, kind="stable")[:SHOWN]
+    least_trusted = least_trusted[confidence[least_trusted] <= SURE]
     chosen = [*trusted_wrong.tolist(), *least_trusted.tolist()]
     ids = [measured.result.ids[index] for index in chosen]
     images = source(ids)

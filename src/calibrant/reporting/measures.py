@@ -53,7 +53,7 @@ class Answers:
     @cached_property
     def gap(self) -> metrics.Estimate:
         """Average confidence minus share right; positive is too sure."""
-        return metrics.paired_difference(self.correct, self.confidence, units=self.units)
+        return metrics.confidence_gap(self.scores, units=self.units)
 
 
 def measure(scored: Scored, units: npt.NDArray[np.generic] | None = None) -> Answers:

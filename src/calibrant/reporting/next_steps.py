@@ -19,7 +19,7 @@ def next_steps(lead: MeasuredRun) -> list[str]:
         One to five sentences, the most useful first.
     """
     steps = [*_on_calibration(lead), *_on_shift(lead), *_on_tuning(lead), *_on_size(lead)]
-    if lead.main.result.images is not None:
+    if lead.main.result.images is not None and not lead.main.final.correct.all():
         steps.append("Look at the most trusted wrong answers below: wrong labels and look-alike classes explain many.")
     return steps or ["Measure on a set that looks like the images you will meet, and write this report again."]
 
@@ -31,6 +31,8 @@ def _on_calibration(lead: MeasuredRun) -> list[str]:
             return []
         return ["Fit temperature scaling on validation images (calibrant calibrate) and write this report again."]
     name = calibrator_words(main.final_name)
+    if main.final_name in lead.run.unsettled:
+        return [f"Fit {name} on more held-out images: those it was fitted on do not tell how sure to be."]
     sign = main.calibration_change.sign
     if sign < 0:
         return [f"Use the confidence after {name}, not the raw one."]

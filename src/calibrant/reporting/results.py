@@ -184,6 +184,7 @@ class RunResults:
         reliance: what its validation images say about relying on its answers, or None.
         behaviour: how the calibrators for new classes see its sets, as far as can be told.
         unknown: how scores tell images of none of the classes from its sets, a row for each set and score.
+        unsettled: calibrators that had no optimum on the images they were fitted on, and are not to be gone by.
 
     Raises:
         InputError: if there is no set, or two sets have one name.
@@ -205,6 +206,7 @@ class RunResults:
     reliance: Reliance | None = None
     behaviour: Sequence[Behaviour] = ()
     unknown: Sequence[UnknownRow] = ()
+    unsettled: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         names = [one.name for one in self.sets]

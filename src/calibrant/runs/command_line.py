@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,27 @@ def tune_command(
     for place, value in overrides.items():
         words += ["--set", f"{place}={json.dumps(value, ensure_ascii=False)}"]
     return shlex.join([*words, "--output", str(output)])
+
+
+def calibrate_command(run: Path, method: str, on: str, shifted: Sequence[str | Path] = ()) -> str:
+    """Write the command line of `calibrant calibrate` for a run.
+
+    Args:
+        run: its folder.
+        method: the calibrator.
+        on: the split that it is fitted on.
+        shifted: files of predictions on shifted images.
+
+    Returns:
+        One line for a shell.
+
+    Example:
+        >>> calibrate_command(Path("runs/a b"), "temperature", "validation")
+        "calibrant calibrate 'runs/a b' --method temperature"
+    """
+    words = ["calibrant", "calibrate", str(run), "--method", method]
+    words += [] if on == "validation" else ["--on", on]
+    return shlex.join([*words, *(word for one in shifted for word in ("--shifted", str(one)))])
 
 
 def _values(value: Any, *, repeat: bool) -> Iterator[str]:

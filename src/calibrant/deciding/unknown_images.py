@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from calibrant.calibrate import CHOICE, PART
+from calibrant.deciding.nouns import add_class_share, noun_features, with_class_share
 from calibrant.errors import CalibrantWarning, InputError
 from calibrant.storage import write_json
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 CONFIDENCE = "confidence"
 RISK = 0.05  # of the abstain threshold that unknown images are held against
-NOUN_COUNT = 500
 PASSING = "passing"
 PASSES = {
     CONFIDENCE: f"share of the unknown images that are answered when at most {100 * RISK:g} % of answers may be wrong",
@@ -92,71 +90,6 @@ def known_images(run: Run, score: str, keep: float, *, offline: bool = False) ->
     return KnownImages(rule, reference, nouns)
 
 
-def noun_features(run: Run, count: int = NOUN_COUNT, *, offline: bool = False) -> Array:
-    """Encode nouns that name none of the classes of a run, chosen evenly from the alphabet, with its tuned model.
-
-    Args:
-        run: the run.
-        count: M, how many at most.
-        offline: never open a socket.
-
-    Returns:
-        Text features, float32 [M, D], rows of unit norm.
-    """
-    from calibrant.data.vocabulary import load_vocabulary
-
-    names = [word for name in run.classes for word in (name, *run.words.get(name, ()))]
-    words = load_vocabulary().without(names).words
-    chosen = np.unique(np.linspace(0, len(words) - 1, count).round().astype(np.int64))
-    features = run.tuned_model(offline=offline).text_features([words[i] for i in chosen])
-    return np.asarray(features.float().cpu().numpy())
-
-
-def with_class_share(predictions: Predictions, nouns: Array) -> Predictions:
-    """Compare images with nouns besides the classes.
-
-    Args:
-        predictions: N samples with image and text features and their logit scale.
-        nouns: text features [M, D] of words that name none of the classes, by the same model.
-
-    Returns:
-        The same with the column ``class_share``, see `calibrant.metrics.class_share`.
-
-    Raises:
-        InputError: if the predictions have no such features or scale.
-    """
-    from calibrant.calibration.familiarity import NOUNS
-    from calibrant.metrics import class_share
-
-    images, classes, scale = predictions.image_features, predictions.text_features, predictions.logit_scale
-    if images is None or classes is None or scale is None:
-        raise InputError("nouns are compared with image features, text features and a logit scale; predict with a run")
-    shares = class_share(scale * images @ classes.T, scale * images @ nouns.T)
-    return replace(predictions, columns={**predictions.columns, NOUNS: shares})
-
-
-def add_class_share(run: Run, stored: Predictions, *, offline: bool = False) -> Predictions:
-    """Compare a run's stored predictions with nouns, and store that in a column, unless it is there already.
-
-    Args:
-        run: the run.
-        stored: its predictions of some data set.
-        offline: never open a socket.
-
-    Returns:
-        The predictions with the column ``class_share``.
-    """
-    from calibrant.calibration.familiarity import NOUNS
-
-    if NOUNS in stored.columns:
-        return stored
-    if stored.image_features is None:  # an earlier version did not keep them
-        stored = run.predict(str(stored.about["data"]), str(stored.about["split"]), offline=offline)
-    added = with_class_share(stored, noun_features(run, offline=offline))
-    added.save(run.predictions_file(str(stored.about["data"]), str(stored.about["split"])))
-    return added
-
-
 def holds_unknown(stored: Predictions) -> bool:
     """Whether some image belongs to none of the classes."""
     return stored.labels is not None and bool((stored.labels < 0).any())
@@ -197,13 +130,10 @@ def against_unknown(
     Raises:
         InputError: if nouns are asked for without a run.
     """
-    from calibrant.metrics import unknown_summary
-
     if nouns and run is None:
         raise InputError("nouns are compared by the model of a run, and these are predictions of a file")
     if nouns and run is not None:
         stored = add_class_share(run, stored, offline=offline)
-    unknown_ones = _with_class(stored, False)
     known = _known_beside(run, stored)
     if known is None:
         what = stored.about.get("data") or "these predictions"
@@ -211,29 +141,12 @@ def against_unknown(
         return []
     if nouns and run is not None and known.about.get("data") != stored.about.get("data"):
         known = add_class_share(run, known, offline=offline)
-    known = _with_class(known, True)
     validation = None if run is None else _stored_validation(run, nouns, offline)
-    rows = []
-    for name, of_known, of_unknown, passes, meaning in _scored(run, known, unknown_ones, validation, calibrators):
-        found: dict[str, Any] = dict(
-            unknown_summary(
-                of_known, of_unknown, known_units=_units(known), unknown_units=_units(unknown_ones), level=level
-            )
-        )
-        if passes is not None:
-            found[PASSING] = _share(passes, _units(unknown_ones), level, meaning)
-        rows.append(
-            {
-                "data": str(stored.about.get("data") or ""),
-                "split": str(stored.about.get("split") or ""),
-                "known": str(known.about.get("data") or ""),
-                "score": name,
-                "n_known": len(known),
-                "n": len(unknown_ones),
-                "measures": found,
-            }
-        )
-    return rows
+    known, unknown_ones = _with_class(known, True), _with_class(stored, False)
+    return [
+        _row(scored, known, unknown_ones, level)
+        for scored in _scored(run, known, unknown_ones, validation, calibrators)
+    ]
 
 
 def explain(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -246,36 +159,80 @@ def explain(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(lines)
 
 
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One score of known and of unknown images.
+
+    Args:
+        score: its name.
+        known: float64 [N], of the known images.
+        unknown: float64 [M], of the unknown ones.
+        passes: bool [M], which unknown images pass the threshold of the run, or None where there is none.
+        meaning: what passing means.
+    """
+
+    score: str
+    known: Float64
+    unknown: Float64
+    passes: Array | None
+    meaning: str
+
+
+def _row(scored: Scored, known: Predictions, unknown_ones: Predictions, level: float | None) -> dict[str, Any]:
+    """Measure one score, as `against_unknown` gives it."""
+    from calibrant.metrics import unknown_summary
+
+    of_known, of_unknown = _units(known), _units(unknown_ones)
+    measures: dict[str, Any] = dict(
+        unknown_summary(scored.known, scored.unknown, known_units=of_known, unknown_units=of_unknown, level=level)
+    )
+    if scored.passes is not None:
+        measures[PASSING] = _share(scored.passes, of_unknown, level, scored.meaning)
+    return {
+        "data": str(unknown_ones.about.get("data") or ""),
+        "split": str(unknown_ones.about.get("split") or ""),
+        "known": str(known.about.get("data") or ""),
+        "score": scored.score,
+        "n_known": len(known),
+        "n": len(unknown_ones),
+        "measures": measures,
+    }
+
+
 def _scored(
     run: Run | None,
     known: Predictions,
     unknown_ones: Predictions,
     validation: Predictions | None,
     calibrators: Mapping[str, Calibrator | None],
-) -> list[tuple[str, Float64, Float64, Array | None, str]]:
-    """Give each score of both kinds, which unknown images pass its threshold, and what that means."""
-    from calibrant.calibration.familiarity import available, known_rule, known_score
-
-    scored: list[tuple[str, Float64, Float64, Array | None, str]] = []
+) -> Iterator[Scored]:
     for name, calibrator in calibrators.items():
-        tables = [one.probabilities() if calibrator is None else calibrator(one) for one in (known, unknown_ones)]
-        sure, unsure = (table.max(axis=1) for table in tables)
+        sure, unsure = (
+            (one.probabilities() if calibrator is None else calibrator(one)).max(axis=1)
+            for one in (known, unknown_ones)
+        )
         threshold = None if run is None or validation is None else _answered_from(run, calibrator)
         passes = None if threshold is None else unsure >= threshold
-        scored.append((f"{CONFIDENCE}, {name}", sure, unsure, passes, PASSES[CONFIDENCE]))
+        yield Scored(f"{CONFIDENCE}, {name}", sure, unsure, passes, PASSES[CONFIDENCE])
+    yield from _familiarity(known, unknown_ones, validation)
+
+
+def _familiarity(known: Predictions, unknown_ones: Predictions, validation: Predictions | None) -> Iterator[Scored]:
+    """Give the scores of `calibrant.calibration.familiarity` that both kinds of images have."""
+    from calibrant.calibration.familiarity import available, known_rule, known_score
+
     if validation is not None:
         reference = validation.image_features
         known, unknown_ones, validation = (
             replace(one, reference_image_features=reference) for one in (known, unknown_ones, validation)
         )
     for score in available(known):
-        if score in available(unknown_ones):
-            of_known, of_unknown = known_score(known, score), known_score(unknown_ones, score)
-            passes = None
-            if validation is not None and score in available(validation):
-                passes = known_rule(known_score(validation, score), score).known(of_unknown)
-            scored.append((score, of_known, of_unknown, passes, PASSES[""]))
-    return scored
+        if score not in available(unknown_ones):
+            continue
+        of_unknown, passes = known_score(unknown_ones, score), None
+        if validation is not None and score in available(validation):
+            passes = known_rule(known_score(validation, score), score).known(of_unknown)
+        yield Scored(score, known_score(known, score), of_unknown, passes, PASSES[""])
 
 
 def _answered_from(run: Run, calibrator: Calibrator | None) -> float | None:

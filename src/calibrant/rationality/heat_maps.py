@@ -238,14 +238,14 @@ def _between(maps: Float64, neighbours: tuple[Int64, Int64, Float64], axis: int)
 
 
 def same_settings(
-    one: HeatMaps | Mapping[str, Any], other: HeatMaps | Mapping[str, Any], but: Collection[str] = ("model",)
+    one: HeatMaps | Mapping[str, Any], other: HeatMaps | Mapping[str, Any], but: Collection[str] = ()
 ) -> None:
     """Refuse to compare maps that were made differently.
 
     Args:
         one: maps, or their settings.
         other: the same of another model.
-        but: settings that may differ: what is compared.
+        but: settings that may differ, such as ``("model",)`` where models of two backbones are compared on purpose.
 
     Raises:
         InputError: naming every setting that differs, with both values.

@@ -1,0 +1,1 @@
+"""Do maps deserve belief? Checks that run on any model and explainer."""

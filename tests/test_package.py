@@ -142,6 +142,15 @@ for room in {CORE}:
     assert "calibrant.metrics" in run_python(code)
 
 
+def test_rationality_is_measured_without_torch() -> None:
+    code = f"""{WITHOUT_TORCH}
+import calibrant as cb
+mass = cb.rationality.relevance_mass([[[1.0, 0.0]], [[0.0, 1.0]]], [[[True, False]], [[True, False]]])
+print(cb.rationality.summary([True, True], mass)["PT"])
+"""
+    assert run_python(code).strip() == "0.5"
+
+
 def test_bare_logits_are_evaluated_without_torch(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     labels = draw.integers(0, 4, 200)

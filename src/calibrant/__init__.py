@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from calibrant import calibration as calibration
     from calibrant import metrics as metrics
+    from calibrant import rationality as rationality
     from calibrant.data.registry import list_data as list_data
     from calibrant.data.registry import load_data as load_data
     from calibrant.models.registry import list_models as list_models
@@ -36,7 +37,7 @@ _HOMES = {
     "read_predictions": "calibrant.predictions",
     "Run": "calibrant.runs",
 }
-_ROOMS = ("calibration", "metrics")
+_ROOMS = ("calibration", "metrics", "rationality")
 
 __all__ = [
     "__version__",
@@ -47,7 +48,7 @@ __all__ = [
     "load_data",
     "load_model",
 ]
-__all__ += ["Predictions", "Run", "metrics", "read_predictions", "tune"]
+__all__ += ["Predictions", "Run", "metrics", "rationality", "read_predictions", "tune"]
 
 
 def __getattr__(name: str) -> Any:

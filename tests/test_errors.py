@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from calibrant.errors import MissingExtra, require
+from calibrant.errors import MissingExtra, require, unknown
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,3 +40,9 @@ def test_every_extra_that_is_asked_for_exists() -> None:
 def test_a_missing_package_is_asked_for_by_its_extra() -> None:
     with pytest.raises(MissingExtra, match=r"this needs no_such_package.*pip install 'calibrant\[clip\]'"):
         require("no_such_package", "clip")
+
+
+def test_a_name_with_a_good_guess_comes_without_the_long_list() -> None:
+    many = [f"method-{number}" for number in range(30)]
+    assert str(unknown("method", "methd-7", many)) == "unknown method 'methd-7'; did you mean 'method-7'?"
+    assert str(unknown("method", "xyz", many)).endswith("known: " + ", ".join(sorted(many)[:20]) + ", ...")

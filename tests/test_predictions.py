@@ -269,16 +269,18 @@ def test_csv_of_probabilities(tmp_path):
         ("logit:a,logit:b\n1\n", "line 2: 1 values for 2 columns"),
         ("logit:a,logit:b\n1,two\n", "line 2: column 'logit:b' holds 'two', not a number"),
         ("logit:a,logit:b\n1,\n", "line 2: column 'logit:b' holds ''"),
-        ("logit:a,logit:b\n1,nan\n", "logits hold a NaN"),
+        ("logit:a,logit:b\n1,nan\n", "line 2: column 'logit:b' holds 'nan', not a finite number"),
         ("logit:a,logit:b\n", "there is no sample"),
         ("logit:a,logit:b,zero_shot_logit:a\n1,2,1\n", "name other classes than the 'logit:' ones"),
         ("logit:a\n1\n", "at least two classes"),
         ("logit:,logit:b\n1,2\n", "class name at position 0 is empty"),
         (
             "label,logit:cat,logit:dog\ncst,1,2\n",
-            "label 'cst' in row 0 is not one of the 2 classes; did you mean 'cat'",
+            "line 2: label 'cst' is not one of the 2 classes; did you mean 'cat'",
         ),
-        ("label,logit:cat,logit:dog\ncat,1,2\n,1,2\n", "label '' in row 1"),
+        ("label,logit:cat,logit:dog\ncat,1,2\n,1,2\n", "line 3: label '' is not"),
+        ("label,logit:cat,logit:dog\n\ncat,1,2\ndog,nan,2\n", "line 4: column 'logit:cat' holds 'nan', not a finite"),
+        ("label;logit:cat;logit:dog\ncat;1,5;2\n", "not separated by commas"),
         ("id,logit:cat,logit:dog\nx,1,2\nx,1,2\n", "id name 'x' occurs 2 times"),
     ],
 )
@@ -321,7 +323,7 @@ def test_parquet_follows_the_same_rule(tmp_path):
         ({"logit:a": [1.0, None], "logit:b": [1.0, 2.0]}, "column 'logit:a' has 1 missing values"),
         ({"logit:a": ["1", "2"], "logit:b": [1.0, 2.0]}, "column 'logit:a' must hold numbers"),
         ({"a": [1.0]}, "needs one column 'logit:NAME'"),
-        ({"label": ["a", None], "logit:a": [1.0, 2.0], "logit:b": [1.0, 2.0]}, "label '' in row 1"),
+        ({"label": ["a", None], "logit:a": [1.0, 2.0], "logit:b": [1.0, 2.0]}, "row 2: label '' is not"),
     ],
 )
 def test_a_wrong_parquet_is_named(tmp_path, table, message):

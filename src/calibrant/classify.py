@@ -73,9 +73,10 @@ def classify(
         progress: show a progress bar.
 
     Returns:
-        How many images were ``classified``, ``already_there`` and ``unreadable``; with `abstain` or `costs` also how
-        many ``unsure`` or to ``ask`` about, and under ``evidence`` what is known of these decisions; with
-        `none_of_these` how many are ``none of these``, with `prior` the class frequencies under ``prior``.
+        How many images were ``classified``, ``already_there`` and ``unreadable``, and what is wrong with the
+        ``first_unreadable``; with `abstain` or `costs` also how many ``unsure`` or to ``ask`` about, and under
+        ``evidence`` what is known of these decisions; with `none_of_these` how many are ``none of these``, with `prior`
+        the class frequencies under ``prior``.
 
     Raises:
         InputError: if run, images, table, classes, calibrator, costs, prior or score cannot be used, or no confidence
@@ -140,6 +141,8 @@ def _prior(
 def _count(rows: Sequence[Row], counts: dict[str, Any]) -> None:
     """Add a batch to the counts of answers, unreadable files and verdicts."""
     for row in rows:
+        if row.get("error") and not counts["unreadable"]:
+            counts["first_unreadable"] = row["error"]
         counts["unreadable" if row.get("error") else "classified"] += 1
         if row.get("verdict") in counts:
             counts[row["verdict"]] += 1

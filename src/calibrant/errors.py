@@ -21,7 +21,7 @@ class CalibrantWarning(UserWarning):
 
 
 def unknown(kind: str, name: str, options: Iterable[str]) -> InputError:
-    """Build the error for a name that does not exist, with the nearest one that does.
+    """Build the error for a name that does not exist, with the nearest one that does, or else with all that do.
 
     Args:
         kind: what was looked for, such as ``"method"``.
@@ -33,13 +33,16 @@ def unknown(kind: str, name: str, options: Iterable[str]) -> InputError:
 
     Example:
         >>> str(unknown("method", "coup", ["coop", "flyp"]))
-        "unknown method 'coup'; did you mean 'coop'? Known: coop, flyp"
+        "unknown method 'coup'; did you mean 'coop'?"
+        >>> str(unknown("method", "magic", ["coop", "flyp"]))
+        "unknown method 'magic'; known: coop, flyp"
     """
     known = sorted(options)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"; did you mean '{near[0]}'?" if near else ";"
+    if near:
+        return InputError(f"unknown {kind} '{name}'; did you mean '{near[0]}'?")
     shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
-    return InputError(f"unknown {kind} '{name}'{hint} Known: {shown}")
+    return InputError(f"unknown {kind} '{name}'; known: {shown}")
 
 
 def require(module: str, extra: str) -> ModuleType:

@@ -80,7 +80,10 @@ def sweep(
 
 def _ends(model: TunedModel) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The zero-shot and the tuned weights of a model that may be stored as a point between them."""
-    start = model.parameterization.zero_shot_tensors()
+    try:
+        start = model.parameterization.zero_shot_tensors()
+    except InputError as reason:
+        raise InputError(f"a run of method '{model.recipe.name}' has no points to sweep: {reason}") from None
     stored, averagings = model.tensors(), list(model.recipe.averaging)
     if "wise_ft" not in averagings:
         return start, stored

@@ -113,6 +113,8 @@ def test_more_shots_than_images_names_the_class():
         few_shot([0, 0, 1], 2, 1, ["ant", "bee"])
     with pytest.raises(InputError, match=r"class 'cat' has 0 training images"):
         few_shot([0, 0, 1, 1], 2, 1, ["ant", "bee", "cat"])
+    with pytest.raises(InputError, match=r"class 'bee' has 1 training images.* ask for at most 1 shots"):
+        few_shot([0, 0, 0, 1, 2, 2], 9, 1, ["ant", "bee", "cat"])  # not one class after another
     with pytest.raises(InputError, match="at least 1"):
         few_shot([0, 1], 0, 1)
 

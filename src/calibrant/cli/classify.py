@@ -83,5 +83,7 @@ def classify(
             f"{counts['classified']} images classified{''.join(handed_on)}, "
             f"{counts['already_there']} were already in {to}, {counts['unreadable']} could not be read"
         )
+        if "first_unreadable" in counts:
+            typer.echo(f"The first that could not be read: {counts['first_unreadable']}", err=True)
     if counts["unreadable"]:
         raise typer.Exit(1)

@@ -23,6 +23,7 @@ _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "TIFF", "BMP", "PPM", "JPEG2000
 _PLAIN = frozenset({"1", "L", "P", "RGB", "CMYK", "YCbCr"})
 _ALPHA = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+CURE = "; replace or remove it"
 
 
 class BadImageError(InputError):
@@ -101,14 +102,14 @@ class ImageReader:
         except FileNotFoundError:
             raise BadImageError(path, "there is no such file") from None
         except UnidentifiedImageError:
-            raise BadImageError(path, "not an image of a known format, or damaged; replace or remove it") from None
+            raise BadImageError(path, f"not an image of a known format, or damaged{CURE}") from None
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise BadImageError(
                 path, "more pixels than Pillow opens (PIL.Image.MAX_IMAGE_PIXELS); make it smaller"
             ) from None
         except Exception as error:  # on damaged files the decoders raise nearly anything
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise BadImageError(path, f"cannot be read ({reason}); replace or remove it") from error
+            raise BadImageError(path, f"cannot be read ({reason}){CURE}") from error
 
     def _refuse(self, image: Image.Image, path: str | Path) -> None:
         """Refuse from the header alone what must not or cannot be decoded."""

@@ -67,7 +67,10 @@ def load_data(name: str, **options: Any) -> Data:
             behind it, as ``folder:odd#base/``.
         options: for folders and manifests: ``seed`` of the split, ``names`` (CSV file folder,words),
             ``templates``, ``on_bad_image`` (``"fail"`` or ``"skip"``), ``window``, ``background``,
-            ``pixel_limit``, ``progress``.
+            ``pixel_limit``, ``progress``, and ``masks``: where the object masks are, ``"coco:FILE.json"``,
+            ``"voc:FOLDER"``, ``"cub:FOLDER"``, ``"imagenet:FILE.csv"`` or ``"imagenet:FOLDER"`` (the columns mask,
+            polygon and box of a manifest are found without it, and ignored with ``"none"``), with ``on_bad_mask``
+            (``"fail"`` or ``"skip"``) and ``mask_grid`` (``"stored"`` or ``"upright"`` pixels).
 
     Returns:
         The data set.
@@ -80,7 +83,6 @@ def load_data(name: str, **options: Any) -> Data:
         >>> load_data("folder:pets", sead=1)
         Traceback (most recent call last):
         calibrant.errors.InputError: unknown option of a folder or manifest 'sead'; did you mean 'seed'?
-        Known: ...
     """
     return find_data(name, **options)()
 
@@ -169,7 +171,7 @@ def list_data() -> list[dict[str, Any]]:
         },
         {
             "name": "csv:FILE[#base|#new]",
-            "what": "a manifest with the columns path, label, and optionally split, group and more",
+            "what": "a manifest with the columns path, label, and optionally split, group, mask, polygon, box and more",
             **own,
             "limits": "as for folders",
         },

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from calibrant.data.duplicates import THUMBNAIL, difference_hash, thumbnail
-from calibrant.data.images import BadImageError, ImageReader
+from calibrant.data.images import CURE, BadImageError, ImageReader
 from calibrant.errors import CalibrantWarning, InputError, unknown
 from calibrant.progress import progress_bar
 from calibrant.storage import digest
@@ -124,7 +124,9 @@ def _pictures(paths: Sequence[str | Path], reader: ImageReader, progress: bool) 
 def _report(bad: list[tuple[Path, str]], total: int, on_bad_image: str) -> None:
     if not bad:
         return
-    named = "; ".join(f"{path}: {reason}" for path, reason in bad[:3]) + ("; ..." if len(bad) > 3 else "")
+    # the cure of one image is said once for all
+    shown = [f"{path}: {reason.removesuffix(CURE)}" for path, reason in bad[:3]]
+    named = "; ".join(shown) + ("; ..." if len(bad) > 3 else "")
     if on_bad_image == "fail":
         cure = "repair or remove them, or go on without them (--on-bad-image skip)"
         raise InputError(f"{len(bad)} of {total} images cannot be used: {named}; {cure}")

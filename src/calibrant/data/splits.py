@@ -108,15 +108,17 @@ def few_shot(labels: npt.ArrayLike, shots: int, seed: int, classes: Sequence[str
         raise InputError(f"shots must be at least 1; got {shots}")
     labels = np.asarray(labels, dtype=np.int64)
     present = np.unique(labels) if classes is None else np.arange(len(classes))
+    sizes = [int((labels == c).sum()) for c in present]
+    if present.size and min(sizes) < shots:
+        least = int(present[int(np.argmin(sizes))])
+        name = classes[least] if classes is not None else least
+        raise InputError(
+            f"class '{name}' has {min(sizes)} training images, fewer than {shots} shots; "
+            f"ask for at most {min(sizes)} shots or add images"
+        )
     chosen = []
     for c in present:
         members = np.flatnonzero(labels == c)
-        if len(members) < shots:
-            name = classes[int(c)] if classes is not None else c
-            raise InputError(
-                f"class '{name}' has {len(members)} training images, fewer than {shots} shots; "
-                f"ask for at most {len(members)} shots or add images"
-            )
         chosen.append(members[_shuffle(len(members), seed, _SHOTS, int(c))[:shots]])
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
 

@@ -209,4 +209,4 @@ def prior_sentence(prior: Prior) -> str:
     shares = [(prior.classes[i], 100 * prior.assumed[i], 100 * prior.known[i]) for i in order[:3]]
     parts = [f"{name} {now:.3g} % (validation {before:.3g} %)" for name, now, before in shares]
     how = f"estimated on {prior.estimated_on} images" if prior.estimated_on else "given"
-    return f"Class frequencies {how}: {', '.join(parts)}{', ...' if len(order) > 3 else ''}."
+    return f"Class frequencies {how}: {', '.join(parts)}{f' and {len(order) - 3} more' if len(order) > 3 else ''}."

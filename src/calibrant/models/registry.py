@@ -36,7 +36,7 @@ def load_model(name: str, *, checkpoint: str | Path | None = None, offline: bool
         >>> load_model("tinny")
         Traceback (most recent call last):
         ...
-        calibrant.errors.InputError: unknown model 'tinny'; did you mean 'tiny'? Known: ...
+        calibrant.errors.InputError: unknown model 'tinny'; did you mean 'tiny'?
     """
     require("torch", "clip")
     require("open_clip", "clip")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -80,12 +80,13 @@ def build(values: dict[str, Any], path: str | Path) -> Predictions:
         raise InputError(f"{path}: {error}") from error
 
 
-def indices(labels: Any, classes: list[str] | None) -> Array:
+def indices(labels: Any, classes: list[str] | None, places: Sequence[str] | None = None) -> Array:
     """Find class names in the class list.
 
     Args:
         labels: N class names.
         classes: the class list.
+        places: where each label stands in its file, such as ``"line 2"``; None for rows of an array, from 0.
 
     Returns:
         int64 [N].
@@ -104,5 +105,6 @@ def indices(labels: Any, classes: list[str] | None) -> Array:
         if label not in position:
             near = difflib.get_close_matches(str(label), classes, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise InputError(f"label '{label}' in row {row} is not one of the {len(classes)} classes{hint}")
+            what = f"label '{label}' in row {row}" if places is None else f"{places[row]}: label '{label}'"
+            raise InputError(f"{what} is not one of the {len(classes)} classes{hint}")
     return np.array([position[str(label)] for label in labels], dtype=np.int64)

@@ -70,7 +70,7 @@ def read_predictions(path: str | Path) -> Predictions:
         The predictions.
 
     Raises:
-        InputError: naming the file and the field or column at fault.
+        InputError: naming the file, if it is missing, and the field or column at fault.
         MissingExtra: if a Parquet file is given and pyarrow is not installed.
 
     Example:
@@ -80,6 +80,8 @@ def read_predictions(path: str | Path) -> Predictions:
         >>> read_predictions(file).labels
         array([0, 1, 1])
     """
+    if not Path(path).suffix and not Path(path).exists():
+        raise InputError(f"there is no run and no file of predictions at {path}")
     ending = Path(path).suffix.lower()
     if ending not in READERS:
         raise InputError(f"cannot tell what {path} holds; predictions are read from {', '.join(READERS)} files")

@@ -44,13 +44,15 @@ def read_csv(path: str | Path) -> Predictions:
             parts = _parts(header, path)
             numbers: dict[str, list[Array]] = {field: [] for field in parts}
             rest: dict[str, list[str]] = {name: [] for name in header if not _field(name)}
+            places: list[str] = []
             for row in reader:
                 if not row:
                     continue
                 if len(row) != len(header):
                     raise InputError(f"{path}, line {reader.line_num}: {len(row)} values for {len(header)} columns")
+                places.append(f"line {reader.line_num}")
                 for field, positions in parts.items():
-                    numbers[field].append(_numbers(row, positions, header, f"{path}, line {reader.line_num}"))
+                    numbers[field].append(_numbers(row, positions, header, f"{path}, {places[-1]}"))
                 for position, name in enumerate(header):
                     if name in rest:
                         rest[name].append(row[position])
@@ -60,7 +62,7 @@ def read_csv(path: str | Path) -> Predictions:
         raise InputError(f"{path} is no CSV table in UTF-8: {error}") from error
     arrays = {field: np.array(rows).reshape(len(rows), len(parts[field])) for field, rows in numbers.items()}
     columns = {name: np.array(values) if name in ("label", "id") else typed(values) for name, values in rest.items()}
-    return _predictions(header, parts, arrays, columns, path)
+    return _predictions(header, parts, arrays, columns, path, places)
 
 
 def read_parquet(path: str | Path) -> Predictions:
@@ -101,7 +103,7 @@ def read_parquet(path: str | Path) -> Predictions:
             raise InputError(f"{path}: column '{name}' must hold numbers")
     arrays = {field: np.stack([columns[header[i]] for i in positions], axis=1) for field, positions in parts.items()}
     rest = {name: values for name, values in columns.items() if not _field(name)}
-    return _predictions(header, parts, arrays, rest, path)
+    return _predictions(header, parts, arrays, rest, path, [f"row {row}" for row in range(1, table.num_rows + 1)])
 
 
 def typed(values: Sequence[str]) -> Array:
@@ -135,6 +137,8 @@ def _field(name: str) -> str | None:
 
 
 def _parts(header: Sequence[str], path: str | Path) -> dict[str, list[int]]:
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+        raise InputError(f"{path} is not separated by commas; save it as a comma-separated file with decimal points")
     parts: dict[str, list[int]] = {}
     for position, name in enumerate(header):
         if name in header[:position]:
@@ -155,7 +159,7 @@ def _classes(header: Sequence[str], positions: Sequence[int]) -> list[str]:
 
 def _numbers(row: Sequence[str], positions: Sequence[int], header: Sequence[str], where: str) -> Array:
     try:
-        return np.array([row[position] for position in positions]).astype(np.float64)
+        numbers = np.array([row[position] for position in positions]).astype(np.float64)
     except ValueError:
         for position in positions:
             try:
@@ -165,6 +169,10 @@ def _numbers(row: Sequence[str], positions: Sequence[int], header: Sequence[str]
                     f"{where}: column '{header[position]}' holds {row[position]!r}, not a number"
                 ) from None
         raise
+    if not np.isfinite(numbers).all():
+        position = positions[int(np.flatnonzero(~np.isfinite(numbers))[0])]
+        raise InputError(f"{where}: column '{header[position]}' holds {row[position]!r}, not a finite number")
+    return numbers
 
 
 def _predictions(
@@ -173,6 +181,7 @@ def _predictions(
     arrays: Mapping[str, Array],
     columns: dict[str, Array],
     path: str | Path,
+    places: Sequence[str],
 ) -> Predictions:
     values: dict[str, Any] = dict(arrays)
     values["classes"] = _classes(header, parts["logits" if "logits" in parts else "probabilities"])
@@ -185,9 +194,9 @@ def _predictions(
     labels = columns.pop("label", None)
     if labels is not None and (labels != "").any():
         try:
-            values["labels"] = indices(labels, values["classes"])
+            values["labels"] = indices(labels, values["classes"], places)
         except InputError as error:
-            raise InputError(f"{path}: {error}; 'label' names a class as its logit column does") from error
+            raise InputError(f"{path}, {error}; 'label' names a class as its logit column does") from error
     if "id" in columns:
         values["ids"] = columns.pop("id").tolist()
     return build(values | {"columns": columns}, path)

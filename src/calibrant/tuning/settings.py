@@ -59,8 +59,7 @@ def validate(model: type[Model], value: Any, where: Where, place: Place = ()) ->
         >>> validate(Size, {"widht": 3}, lambda place: "a.yaml line 1")
         Traceback (most recent call last):
         ...
-        calibrant.errors.InputError: a.yaml line 1: unknown setting 'widht'; did you mean 'width'? Known:
-        width
+        calibrant.errors.InputError: a.yaml line 1: unknown setting 'widht'; did you mean 'width'?
     """
     try:
         return model.model_validate(value)

@@ -15,6 +15,7 @@ from calibrant.data.duplicates import near_duplicates, refuse_exact_duplicates
 from calibrant.data.evaluation_set import EvaluationSet
 from calibrant.data.images import FileImages
 from calibrant.data.listing import SPLITS, Listing, Options
+from calibrant.data.masks.listed import in_split, with_masks, with_objects
 from calibrant.data.names import ClassNames, check_templates, name_classes
 from calibrant.data.scan import refuse_unknown_choice, scan
 from calibrant.data.splits import base_new
@@ -189,6 +190,8 @@ def prepare(
     _kept(naming.labels, half, listing.name)
     refuse_divided_groups(listing)
     refuse_unknown_choice(options.on_bad_image)
+    called = zip(naming.labels, naming.classes, strict=True)
+    listing = with_objects(listing, options, {label: (name, *naming.words.get(name, ())) for label, name in called})
     return partial(_read, listing, options, half, naming, templates)
 
 
@@ -204,7 +207,6 @@ def _read(
     given = np.array(listing.labels, dtype=str)
     labels = np.where(given == "", -1, np.searchsorted(naming.labels, given))
     division = divide(listing, labels, pairs, options.seed)
-    refuse_missing_classes(labels, division.splits, naming.classes, listing.name)
     near = near_rows(listing, division.splits, pairs)
     about = {
         "split": division.how,
@@ -228,7 +230,9 @@ def _read(
         unit="group" if "group" in columns else None,
         about=about,
     )
-    return Checked(images, division.splits, naming.labels, near).half(half)
+    images, splits = with_masks(images, division.splits, listing, options)
+    refuse_missing_classes(images.labels, splits, naming.classes, listing.name)
+    return Checked(images, splits, naming.labels, near).half(half)
 
 
 def _part(whole: EvaluationSet, split: str, splits: npt.NDArray[np.str_], keep: npt.NDArray[np.int64]) -> EvaluationSet:
@@ -237,7 +241,7 @@ def _part(whole: EvaluationSet, split: str, splits: npt.NDArray[np.str_], keep: 
     labels = np.where(chosen.labels < 0, -1, np.searchsorted(keep, chosen.labels)).astype(np.int64)
     columns = {name: values for name, values in chosen.columns.items() if name != "part" or split == "validation"}
     fingerprint = digest("images", chosen.columns["content"].tolist(), labels, chosen.classes)
-    return replace(chosen, split=split, labels=labels, columns=columns, fingerprint=fingerprint)
+    return in_split(replace(chosen, split=split, labels=labels, columns=columns, fingerprint=fingerprint))
 
 
 def _kept(labels: list[str], half: str | None, name: str) -> npt.NDArray[np.int64]:

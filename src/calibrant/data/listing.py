@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from calibrant.data.images import PIXEL_LIMIT, ImageReader
+from calibrant.data.masks.objects import Objects
 from calibrant.data.names import DEFAULT_TEMPLATE
 from calibrant.errors import InputError, unknown
 
@@ -52,6 +53,7 @@ class Listing:
         splits: N splits, or None if the split is to be made.
         columns: further columns of N texts each; ``"group"`` is never divided by a split.
         about: what there is to know about the source.
+        objects: what is known about the object of each file, None for a file without; None if there are no masks.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Listing:
     splits: list[str] | None
     columns: dict[str, list[str]] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
+    objects: list[Objects | None] | None = None
 
     def subset(self, indices: Sequence[int]) -> Listing:
         """Choose some of the files.
@@ -79,6 +82,7 @@ class Listing:
             None if self.splits is None else [self.splits[i] for i in indices],
             {name: [values[i] for i in indices] for name, values in self.columns.items()},
             self.about,
+            None if self.objects is None else [self.objects[i] for i in indices],
         )
 
 
@@ -95,6 +99,11 @@ class Options:
         background: RGB values behind transparent pixels.
         pixel_limit: width x height above which an image is refused.
         progress: show a progress bar on a terminal.
+        masks: where the object masks are, see `calibrant.data.masks.layouts`; None for the columns of a manifest, if
+            it has such, and ``"none"`` to ignore them.
+        on_bad_mask: ``"fail"`` or ``"skip"`` images whose mask is missing or cannot be used.
+        mask_grid: ``"stored"`` if masks refer to the pixels as they are stored, ``"upright"`` if to the image as EXIF
+            turns it.
     """
 
     seed: int = 1
@@ -105,6 +114,9 @@ class Options:
     background: tuple[int, int, int] = (255, 255, 255)
     pixel_limit: int = PIXEL_LIMIT
     progress: bool = True
+    masks: str | None = None
+    on_bad_mask: str = "fail"
+    mask_grid: str = "stored"
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Options:

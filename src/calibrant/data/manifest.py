@@ -6,6 +6,7 @@ from pathlib import Path
 
 from calibrant.data.csv_table import Table, read_table
 from calibrant.data.listing import ALL_TEST, LICENCE, LIMITS, SPLITS, Listing, as_split
+from calibrant.data.masks.columns import COLUMNS, objects_of_table
 from calibrant.errors import InputError, unknown
 
 _RESERVED = ("content", "part")
@@ -15,8 +16,9 @@ def list_manifest(file: str | Path, name: str | None = None, *, all_test: bool =
     r"""List the images of a CSV manifest.
 
     Columns: ``path`` (relative to the manifest's folder, or absolute) and ``label``; optional ``split`` (train, val,
-    valid, validation or test) and ``group`` (patient, lot, camera, day), which no split divides. All other columns
-    are kept beside the predictions, as text. A test image without a label shows none of the classes.
+    valid, validation or test) and ``group`` (patient, lot, camera, day), which no split divides; ``mask``, ``polygon``
+    and ``box`` say where the object is, see `calibrant.data.masks.columns`. All other columns are kept beside the
+    predictions, as text. A test image without a label shows none of the classes.
 
     Args:
         file: the manifest, comma-separated UTF-8 with a header line.
@@ -38,13 +40,13 @@ def list_manifest(file: str | Path, name: str | None = None, *, all_test: bool =
         (['a.png', 'b.png'], ['dog', 'cat'], {'group': ['Ben', 'Anna']})
     """
     file = Path(file)
-    table = read_table(file, ["path", "label"], ["split", "group"], may_be_empty=["label"])
+    table = read_table(file, ["path", "label"], ["split", "group", *COLUMNS], may_be_empty=["label"])
     for reserved in _RESERVED:
         if reserved in table.columns:
             raise InputError(f"{file}: Calibrant fills a column '{reserved}' itself; give yours another name")
     if "group" in table.columns:
         table.require_values("group")
-    columns = dict(table.columns)
+    columns = {name: values for name, values in table.columns.items() if name not in COLUMNS}
     ids = [Path(text).as_posix() for text in columns.pop("path")]
     _refuse_repeats(table, ids)
     labels = columns.pop("label")
@@ -61,6 +63,7 @@ def list_manifest(file: str | Path, name: str | None = None, *, all_test: bool =
         splits=splits,
         columns=columns,
         about=about,
+        objects=objects_of_table(table),
     )
     return listing.subset(sorted(range(len(ids)), key=ids.__getitem__))
 

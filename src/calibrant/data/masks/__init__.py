@@ -1,0 +1,1 @@
+"""Object masks from boxes, polygons, run lengths and pictures: evidence of where the object is."""

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from calibrant.deciding.unknown_images import RISK
 from calibrant.measuring.behaviour import Behaviour, Weights
 from calibrant.metrics import Estimate
-from calibrant.reporting import write_report
+from calibrant.reporting import unknown, write_report
 from calibrant.reporting.helping import effects, in_words
 from calibrant.reporting.measures import measure_run
+from calibrant.reporting.relying import USUAL
 from calibrant.reporting.results import RunResults, SetResult, UnknownRow
 
 
@@ -26,15 +29,49 @@ def test_a_calibrator_that_helps_one_that_hurts_and_one_that_does_nothing(
     made["probabilities"] = {**made["probabilities"], "worse": far, "same": raw.copy()}
     found = effects(measure_run(replace(make_run(), sets=[SetResult(**made)])))
     verdicts = {one.calibrator: one.verdict for one in found}
-    assert verdicts == {"temperature": "helps", "worse": "hurts", "same": "cannot tell"}
+    assert verdicts == {"temperature": "helps", "worse": "hurts", "same": "cannot be told"}
     assert [one.calibrator for one in found if one.best] == ["temperature"]
     assert found[2].nll_change is not None
     assert found[2].nll_change.value == 0
     assert in_words(found) == [
         "Temperature scaling lowers the calibration error on one.",
         "Worse raises the calibration error on one.",
-        "Same may make no difference on one.",
+        "Same does not change the calibration error by more than chance on one.",
+        "The lowest log loss has temperature scaling on one (by more than chance).",
     ]
+
+
+def test_the_differences_are_those_of_the_losses_of_the_images(
+    make_arguments: Callable[..., dict[str, Any]], make_run: Callable[..., RunResults]
+) -> None:
+    made = make_arguments("one", overconfidence=2.0, leftover=1.3)
+    raw, labels = made["probabilities"]["none"], made["labels"]
+    made["probabilities"]["flat"] = raw**0.1 / (raw**0.1).sum(axis=1, keepdims=True)
+    found = effects(measure_run(replace(make_run(), sets=[SetResult(**made)])))
+    loss = {
+        name: float(np.mean([-np.log(table[i, label]) for i, label in enumerate(labels)]))
+        for name, table in made["probabilities"].items()
+    }
+    for one in found:
+        assert one.lowest == min(loss, key=loss.__getitem__)
+        assert one.before["nll"].value == pytest.approx(loss["none"])
+        assert one.after["nll"].value == pytest.approx(loss[one.calibrator])
+        assert one.nll_change is not None
+        assert one.nll_change.value == pytest.approx(loss[one.calibrator] - loss["none"])
+        assert one.above_lowest is not None
+        assert one.above_lowest.value == pytest.approx(loss[one.calibrator] - loss[one.lowest])
+
+
+def test_no_calibrator_may_be_the_best(
+    make_arguments: Callable[..., dict[str, Any]], make_run: Callable[..., RunResults]
+) -> None:
+    made = make_arguments("one", overconfidence=1.0, leftover=3.0)
+    found = effects(measure_run(replace(make_run(), sets=[SetResult(**made)])))
+    assert [(one.lowest, one.best, one.verdict) for one in found] == [("none", False, "hurts")]
+    assert in_words(found)[-1] == "The lowest log loss has no calibrator on one (by more than chance)."
+    made["probabilities"]["temperature"] = made["probabilities"]["none"].copy()
+    found = effects(measure_run(replace(make_run(), sets=[SetResult(**made)])))
+    assert in_words(found)[-1] == "The lowest log loss has no calibrator on one."
 
 
 def test_a_loss_that_is_infinite(
@@ -54,14 +91,35 @@ def test_the_page_shows_calibrators_weights_and_unknown_images(tmp_path: Path, o
     part = {"part": "all", "n": 7, "tuned": 0.1, "zero_shot": 0.2, "unit": "cosine"}
     weight = {"part": "all", "n": 7, "mean_weight": 0.93, "correlation": float("nan")}
     seen = Behaviour("emoji/new", [part], [Weights("dac", [weight])], 3, 10, [("<owl>", 0.88)])
-    known = {"auroc": Estimate(0.81, 0.7, 0.9), "fpr95": Estimate(0.4, 0.3, 0.5)}
-    unknown = UnknownRow("emoji/unknown", "emoji", "max-softmax", 40, 60, known)
-    page = write_report([replace(one_run, behaviour=[seen], unknown=[unknown])], tmp_path / "report.html")
-    text = page.read_text(encoding="utf-8")
-    for shown in ("Which calibrator helps", "What calibrators for new classes would do", "0.930", "&lt;owl&gt; 0.880"):
+    page = write_report([replace(one_run, behaviour=[seen], unknown=ROWS)], tmp_path / "report.html")
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    for shown in ("Which calibrator helps", "What calibrators for new classes would do", "&lt;owl&gt; 0.880"):
         assert shown in text
-    for shown in ("Images of none of the classes", "81.0 %", "max-softmax"):
+    assert "<td>–</td><td>–</td> <td>0.930</td><td>–</td>" in text  # nothing of CAC, which was not given
+    for shown in ("Images of none of the classes", "81.0 %", "confidence after temperature scaling"):
         assert shown in text
+
+
+KNOWN = {"auroc": Estimate(0.81, 0.7, 0.9), "fpr95": Estimate(0.4, 0.3, 0.5)}
+ROWS = [
+    UnknownRow("emoji/unknown", "emoji", "energy", 40, 60, KNOWN),
+    UnknownRow(
+        "emoji/unknown", "emoji", "confidence, temperature", 40, 60, {**KNOWN, "passing": Estimate(0.12, 0.1, 0.2)}
+    ),
+]
+
+
+def test_what_is_said_of_images_of_none_of_the_classes() -> None:
+    (said,) = unknown.in_words(ROWS, "temperature")
+    assert said == (
+        "Of an image of a class and one of emoji/unknown, the first scores higher 81 % of the time (70–90 %) by energy "
+        "(log-sum-exp of the logits), the best score here. Where at most 5 % of answers may be wrong, going by the "
+        "confidence after temperature scaling, 12 % of these images (10–20 %) would still be answered."
+    )
+    assert "answered" not in unknown.in_words(ROWS)[0]
+    guessing = replace(ROWS[0], measures={"auroc": Estimate(0.55, 0.45, 0.65)})
+    assert unknown.in_words([guessing])[0].startswith("No score is shown to tell images of emoji/unknown")
+    assert USUAL == RISK  # of the threshold, in the words
 
 
 def test_nothing_is_said_of_calibrators_where_there_is_none(

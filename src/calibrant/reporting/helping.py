@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,12 +10,12 @@ import numpy as np
 
 from calibrant import metrics
 from calibrant.metrics.scores import Scores
-from calibrant.reporting.measures import MeasuredRun
+from calibrant.reporting.measures import MeasuredRun, MeasuredSet
 from calibrant.reporting.results import UNCALIBRATED
 from calibrant.reporting.words import calibrator_words, joined
 
-Verdict = Literal["helps", "hurts", "cannot tell"]
-VERDICTS: dict[int, Verdict] = {-1: "helps", 0: "cannot tell", 1: "hurts"}
+Verdict = Literal["helps", "hurts", "cannot be told"]
+VERDICTS: dict[int, Verdict] = {-1: "helps", 0: "cannot be told", 1: "hurts"}
 
 
 @dataclass(frozen=True)
@@ -26,28 +26,37 @@ class Effect:
         set_name: the set.
         kind: what its images are to the run, as in `SetResult`.
         calibrator: its name.
-        ece: calibration error with it.
-        ece_change: with it minus without it, on the same images.
+        before: measures without any calibrator, as `Answers.values`.
+        after: measures with it.
+        ece_change: calibration error with it minus without it, on the same images.
         nll_change: the same for the log loss; None where that is infinite.
-        best: whether no other calibrator, nor none, has a lower log loss here.
+        lowest: the calibrator, or "none", with the lowest log loss on this set.
+        above_lowest: log loss with it minus that with `lowest`, on the same images; None where that is infinite.
     """
 
     set_name: str
     kind: str
     calibrator: str
-    ece: metrics.Estimate
+    before: Mapping[str, metrics.Estimate]
+    after: Mapping[str, metrics.Estimate]
     ece_change: metrics.Estimate
     nll_change: metrics.Estimate | None
-    best: bool
+    lowest: str
+    above_lowest: metrics.Estimate | None
 
     @property
     def verdict(self) -> Verdict:
         """Whether the calibration error falls or rises by more than chance."""
         return VERDICTS[self.ece_change.sign]
 
+    @property
+    def best(self) -> bool:
+        """Whether no other calibrator, nor none, has a lower log loss here."""
+        return self.calibrator == self.lowest
+
 
 def effects(run: MeasuredRun) -> tuple[Effect, ...]:
-    """Compare every calibrator of a run with none, set by set.
+    """Compare every calibrator of a run with none and with the best, set by set.
 
     Args:
         run: the run with everything measured.
@@ -55,29 +64,30 @@ def effects(run: MeasuredRun) -> tuple[Effect, ...]:
     Returns:
         One effect for each set and calibrator; empty where the run has no calibrator.
     """
-    return tuple(_effects(run))
+    return tuple(effect for one in run.sets for effect in _effects(one))
 
 
-def _effects(run: MeasuredRun) -> Iterator[Effect]:
-    for one in run.sets:
-        lowest = min(one.calibrated, key=lambda name: one.calibrated[name].values["nll"].value)
-        for name, answers in one.calibrated.items():
-            if name == UNCALIBRATED:
-                continue
-            units = one.result.units
-            yield Effect(
-                set_name=one.result.name,
-                kind=one.result.kind,
-                calibrator=name,
-                ece=answers.values["ece"],
-                ece_change=metrics.ece_difference(one.raw.scores, answers.scores, units=units),
-                nll_change=_loss_change(one.raw.scores, answers.scores, units),
-                best=name == lowest,
-            )
+def _effects(one: MeasuredSet) -> Iterator[Effect]:
+    units = one.result.units
+    lowest = min(one.calibrated, key=lambda name: one.calibrated[name].values["nll"].value)
+    for name, answers in one.calibrated.items():
+        if name == UNCALIBRATED:
+            continue
+        yield Effect(
+            set_name=one.result.name,
+            kind=one.result.kind,
+            calibrator=name,
+            before=one.raw.values,
+            after=answers.values,
+            ece_change=metrics.ece_difference(one.raw.scores, answers.scores, units=units),
+            nll_change=_loss_change(one.raw.scores, answers.scores, units),
+            lowest=lowest,
+            above_lowest=_loss_change(one.calibrated[lowest].scores, answers.scores, units),
+        )
 
 
 def in_words(found: Sequence[Effect]) -> list[str]:
-    """Say where each calibrator helps, a sentence for each.
+    """Say where each calibrator helps, a sentence for each, and which has the lowest log loss.
 
     Args:
         found: what `effects` gives.
@@ -87,27 +97,55 @@ def in_words(found: Sequence[Effect]) -> list[str]:
 
     Example:
         >>> less, more = metrics.Estimate(-0.05, -0.07, -0.03), metrics.Estimate(0.02, 0.01, 0.03)
-        >>> error = metrics.Estimate(0.04, 0.02, 0.06)
-        >>> in_words([
-        ...     Effect("pets", "id", "temperature", error, less, less, True),
-        ...     Effect("pets#new", "new", "temperature", error, more, more, False),
-        ... ])
-        ['Temperature scaling lowers the calibration error on pets; raises the calibration error on pets#new.']
+        >>> for line in in_words([
+        ...     Effect("pets", "id", "temperature", {}, {}, less, less, "temperature", None),
+        ...     Effect("pets#new", "new", "temperature", {}, {}, more, more, "none", more),
+        ... ]):
+        ...     print(line)
+        Temperature scaling lowers the calibration error on pets; raises it on pets#new.
+        The lowest log loss has temperature scaling on pets (by more than chance); no calibrator on pets#new (by more
+        than chance).
     """
     sentences = []
     for calibrator in dict.fromkeys(one.calibrator for one in found):
-        parts = []
-        for verdict, does in (
-            ("helps", "lowers the calibration error on"),
-            ("hurts", "raises the calibration error on"),
-            ("cannot tell", "may make no difference on"),
-        ):
-            names = [one.set_name for one in found if (one.calibrator, one.verdict) == (calibrator, verdict)]
-            if names:
-                parts.append(f"{does} {joined(names)}")
-        name = calibrator_words(calibrator)
-        sentences.append(f"{name[0].upper()}{name[1:]} {'; '.join(parts)}.")
-    return sentences
+        own = [one for one in found if one.calibrator == calibrator]
+        said = " ".join([calibrator_words(calibrator), _on_error(own)])
+        sentences.append(f"{said[0].upper()}{said[1:]}.")
+    return [*sentences, *([f"The lowest log loss has {_lowest(found)}."] if found else [])]
+
+
+def _on_error(own: Sequence[Effect]) -> str:
+    """Say what one calibrator does to the calibration error."""
+    parts: list[str] = []
+    for verdict, does, how in (
+        ("helps", "lowers", ""),
+        ("hurts", "raises", ""),
+        ("cannot be told", "does not change", " by more than chance"),
+    ):
+        names = [one.set_name for one in own if one.verdict == verdict]
+        if names:
+            parts.append(f"{does} {'it' if parts else 'the calibration error'}{how} on {joined(names)}")
+    return "; ".join(parts)
+
+
+def _lowest(found: Sequence[Effect]) -> str:
+    """Say which calibrator has the lowest log loss where, and where that is more than chance."""
+    sets: dict[str, list[str]] = {}
+    for name in dict.fromkeys(one.set_name for one in found):
+        here = [one for one in found if one.set_name == name]
+        clear = " (by more than chance)" if _stands_out(here) else ""
+        sets.setdefault(here[0].lowest, []).append(f"{name}{clear}")
+    return "; ".join(
+        f"{'no calibrator' if lowest == UNCALIBRATED else calibrator_words(lowest)} on {joined(names)}"
+        for lowest, names in sets.items()
+    )
+
+
+def _stands_out(here: Sequence[Effect]) -> bool:
+    """Whether everything else, no calibrator included, has a log loss above the lowest by more than chance."""
+    lowest = next((one for one in here if one.best), None)
+    others = all(one.above_lowest is None or one.above_lowest.sign > 0 for one in here if not one.best)
+    return others and (lowest is None or lowest.nll_change is None or lowest.nll_change.sign < 0)
 
 
 def _loss_change(before: Scores, after: Scores, units: Any) -> metrics.Estimate | None:

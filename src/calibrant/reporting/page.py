@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calibrant.errors import InputError
+from calibrant.reporting import unknown
 from calibrant.reporting.course import Course, course_of
 from calibrant.reporting.figures import MARKERS, Mark, reliability_diagram, values_by_set
 from calibrant.reporting.formats import ends, nobreak, number, signed, signed_ends, sortable
@@ -17,7 +18,7 @@ from calibrant.reporting.helping import Effect, effects, in_words
 from calibrant.reporting.measures import Answers, MeasuredRun, MeasuredSet, measure_run
 from calibrant.reporting.next_steps import next_steps
 from calibrant.reporting.pairs import Pairs, pairs
-from calibrant.reporting.relying import SET_WORDS
+from calibrant.reporting.relying import SET_WORDS, USUAL
 from calibrant.reporting.results import KIND_WORDS, UNCALIBRATED, RunResults
 from calibrant.reporting.rows import MEASURES, Row, rows_of
 from calibrant.reporting.svg import SERIES, light_colours
@@ -82,6 +83,7 @@ class Section:
     diagrams: tuple[DiagramPair, ...]
     effects: tuple[tuple[MeasuredRun, tuple[Effect, ...]], ...]
     effects_in_words: tuple[str, ...]
+    unknown_in_words: tuple[str, ...]
     courses: tuple[Course, ...]
     galleries: tuple[tuple[MeasuredRun, Gallery], ...]
     diagrams_left_out: int
@@ -128,6 +130,7 @@ def _section(number: int, group: Sequence[MeasuredRun], share: int) -> Section:
     diagrams, diagrams_left_out = _diagrams(number, group, lead, FIGURE_BUDGET // share)
     galleries, galleries_left_out = _galleries(group, lead, PICTURE_BUDGET // share)
     titles = {row.series: row.method for row in rows}
+    gone_by = lead.run.reliance.calibrator if lead.run.reliance else UNCALIBRATED
     found = [(run, effects(run)) for run in [lead, *(run for run in group if run is not lead)]]
     return Section(
         model=lead.run.model,
@@ -145,6 +148,7 @@ def _section(number: int, group: Sequence[MeasuredRun], share: int) -> Section:
         diagrams=diagrams,
         effects=tuple((run, own) for run, own in found if own),
         effects_in_words=tuple(in_words(found[0][1])),
+        unknown_in_words=tuple(unknown.in_words(lead.run.unknown, gone_by)),
         courses=tuple(_courses(number, group, lead)),
         galleries=galleries,
         diagrams_left_out=diagrams_left_out,
@@ -272,6 +276,7 @@ def _fill(sections: Sequence[Section], title: str) -> str:
         nobreak=nobreak,
         percent=percent,
         calibrator=calibrator_words,
+        score=unknown.score_words,
         number=number,
         signed=signed,
         signed_ends=signed_ends,
@@ -284,6 +289,7 @@ def _fill(sections: Sequence[Section], title: str) -> str:
         measures=MEASURES,
         kinds=KIND_WORDS,
         set_words=SET_WORDS,
+        usual=USUAL,
         colours=light_colours(),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )

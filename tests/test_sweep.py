@@ -95,7 +95,7 @@ def test_an_interpolated_run_is_taken_apart(tuned: Any) -> None:
 def test_what_cannot_be_swept_is_said_in_one_line(tuned: Any) -> None:
     coop = tuned("coop", **{"solver.views": 1})
     with pytest.raises(
-        InputError, match="a run of method 'coop' has no points .* does not start from the zero-shot model"
+        InputError, match=r"a run of method 'coop' has no points .* does not start from the zero-shot model"
     ):
         next(sweep(coop, offline=True))
     with pytest.raises(InputError, match="alphas lie from 0 to 1"):

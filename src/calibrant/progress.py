@@ -1,4 +1,4 @@
-"""Progress bars on standard error, only where somebody watches."""
+"""Progress bars, and a line when something begins, on standard error, only where somebody watches."""
 
 from __future__ import annotations
 
@@ -54,6 +54,20 @@ def progress_bar(what: str, total: int, wanted: bool, done: int = 0) -> Iterator
             bar.update(task, advance=steps, said=said)
 
         yield advance
+
+
+def announce(what: str, wanted: bool) -> None:
+    """Say at once what begins, before anything slow is imported or read.
+
+    Args:
+        what: one line.
+        wanted: False for silence; it is also left out where standard error is not a terminal, as bars are.
+
+    Example:
+        >>> announce("reading folder:pets", wanted=False)
+    """
+    if wanted and not _SILENT.get() and sys.stderr.isatty():
+        print(what, file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from calibrant.cautions import before_tuning, noted_warnings
 from calibrant.data.labelled_files import LabelledFiles
 from calibrant.errors import CalibrantWarning, InputError, require
+from calibrant.progress import announce
 from calibrant.runs import Run, provenance
 from calibrant.runs.command_line import tune_command
 from calibrant.runs.files import RunFiles
@@ -89,6 +90,8 @@ def tune(
         if output is not None and not (resume and RunFiles(output).record_file.is_file()):
             refuse_occupied(Path(output), overwrite=overwrite)
         load = find_data(data, data_options, data_seed)
+        names = [one if isinstance(one, str) else one.name for one in (data, model)]
+        announce(f"reading {names[0]} and the model {names[1]}, to tune it with {method}", progress)
         require("torch", "clip")
         recipe = _recipe(method, overrides, profile_used)
         encoder = open_model(model, checkpoint=checkpoint, offline=offline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shlex
@@ -268,6 +269,22 @@ def test_the_traceback_is_shown_on_request_only(calibrant: Any) -> None:
     )
     assert result.exception is not None
     assert not isinstance(result.exception, SystemExit)
+
+
+def test_what_is_read_is_said_before_anything_slow_begins(
+    calibrant: Any, tune_words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def slow(*_: Any, **__: Any) -> None:
+        raise InputError(f"by now there were {len(said)} lines")
+
+    monkeypatch.setattr("calibrant.models.registry.load_model", slow)
+    tuning = importlib.import_module("calibrant.tune")
+    monkeypatch.setattr(tuning, "announce", lambda line, wanted: said.append(line) if wanted else None)
+    assert "by now there were 1 lines" in calibrant(*tune_words).stderr
+    assert said[0].startswith(f"reading {tune_words[2]} and the model {tune_words[1]}, to tune it with coop")
+    assert "by now there were 1 lines" in calibrant(*tune_words, "--json").stderr
 
 
 def test_typos_are_named_before_the_model_is_opened_or_an_image_is_read(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from calibrant.errors import InputError, require
 from calibrant.predict import evaluation_set, predict, prompting
 from calibrant.predictions import Predictions
+from calibrant.progress import announce
 from calibrant.runs.opening import base_half
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def predict_for_run(
     given = {key: value for key, value in (data_options or {}).items() if value is not None}
     if given and not isinstance(data, str):
         raise InputError(f"{data.name} is loaded already; give {', '.join(given)} to load_data")
+    name = data if isinstance(data, str) else data.name
+    announce(f"reading {name}, to predict its {split} images with {run.path}", options.get("progress", False))
     chosen = evaluation_set(run.open_data(data, given) if isinstance(data, str) else data, split)
     refuse_tuned_as_new(run, chosen)
     refuse_nothing_known(run, chosen)

@@ -25,6 +25,16 @@ Window = Annotated[
 ]
 Background = Annotated[str | None, typer.Option(metavar="R,G,B", help="Colour behind transparent pixels.")]
 PixelLimit = Annotated[int | None, typer.Option(min=1, help="Most pixels that an image may have.")]
+Masks = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LAYOUT:PATH", help="Object masks: coco:FILE, voc:FOLDER, cub:FOLDER, imagenet:FILE or FOLDER; or none."
+    ),
+]
+OnBadMask = Annotated[str | None, typer.Option(help="Images whose mask is missing or cannot be used: fail or skip.")]
+MaskGrid = Annotated[
+    str | None, typer.Option(help="Pixels that masks refer to where EXIF turns an image: stored or upright.")
+]
 Scenes = Annotated[int | None, typer.Option(min=1, help="Most validation and test scenes; for emoji only.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never open a network connection.")]
 
@@ -37,6 +47,9 @@ def data_options(
     window: Window = None,
     background: Background = None,
     pixel_limit: PixelLimit = None,
+    masks: Masks = None,
+    on_bad_mask: OnBadMask = None,
+    mask_grid: MaskGrid = None,
     scenes: Scenes = None,
 ) -> DataOptions:
     """Turn the options into those of `load_data`; a command has them where `reads_images` puts them.
@@ -48,6 +61,9 @@ def data_options(
         window: two numbers with a comma.
         background: three whole numbers with commas.
         pixel_limit: most pixels of an image.
+        masks: where the object masks are.
+        on_bad_mask: ``"fail"`` or ``"skip"``.
+        mask_grid: ``"stored"`` or ``"upright"``.
         scenes: most scenes of an emoji set.
 
     Returns:
@@ -67,6 +83,9 @@ def data_options(
         "window": None if window is None else _numbers("--window", "LOW,HIGH", window, float),
         "background": None if background is None else _numbers("--background", "R,G,B", background, int),
         "pixel_limit": pixel_limit,
+        "masks": masks,
+        "on_bad_mask": on_bad_mask,
+        "mask_grid": mask_grid,
         "scenes": scenes,
     }
     return {name: value for name, value in options.items() if value is not None}

@@ -21,6 +21,7 @@ _RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling
 _RESIZE_MODES = ("shortest", "longest", "squash")
 
 Pixels = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 
 def draws(seed: int, purpose: str, *position: int) -> np.random.Generator:
@@ -177,6 +178,57 @@ class Preprocessing:
         # an image that already has the size needs no Pillow at all
         return self.normalise(image if image.shape[:2] == self.size else self._resized(image))
 
+    def mask(self, mask: Mask) -> Mask:
+        """Carry an object mask to the pixels that the model reads, by the nearest pixel; padding is not of the object.
+
+        Args:
+            mask: bool [H, W], in the image's own pixels.
+
+        Returns:
+            bool [*size]: empty if the crop keeps nothing of the object, or if it is thinner than the pixels of the
+            model.
+
+        Raises:
+            InputError: if the mask is not bool [H, W].
+
+        Example:
+            >>> object_at_the_left = np.zeros((64, 128), bool)
+            >>> object_at_the_left[:, :40] = True
+            >>> Preprocessing((64, 64)).mask(object_at_the_left).sum(axis=1)[0]
+            np.int64(8)
+        """
+        _check_mask(mask)
+        if mask.shape == self.size:
+            return mask.copy()
+        new = self._resized_to(mask.shape[0], mask.shape[1])
+        resized = np.asarray(Image.fromarray(mask.astype(np.uint8)).resize(new[::-1], Image.Resampling.NEAREST))
+        return np.array(self._centred(resized, 0) == 1)
+
+    def share_kept(self, mask: Mask) -> float:
+        """Say how much of an object the crop keeps.
+
+        Args:
+            mask: bool [H, W], in the image's own pixels.
+
+        Returns:
+            The share of the object's area that the model sees, from 0 to 1; NaN if there is no object.
+
+        Raises:
+            InputError: if the mask is not bool [H, W].
+
+        Example:
+            >>> object_at_the_left = np.zeros((64, 128), bool)
+            >>> object_at_the_left[:, :40] = True
+            >>> Preprocessing((64, 64)).share_kept(object_at_the_left)
+            0.2
+        """
+        _check_mask(mask)
+        if not mask.any():
+            return math.nan
+        new = self._resized_to(mask.shape[0], mask.shape[1])
+        rows, columns = map(_visible_parts, mask.shape, new, self.size)
+        return float(rows @ mask @ columns / mask.sum())
+
     def train(self, image: Pixels, draw: np.random.Generator, augmentation: Augmentation) -> torch.Tensor:
         """Prepare an image for training: a random crop, perhaps mirrored.
 
@@ -212,34 +264,49 @@ class Preprocessing:
         return x.sub_(torch.tensor(self.mean).view(3, 1, 1)).div_(torch.tensor(self.std).view(3, 1, 1))
 
     def _resized(self, image: Pixels) -> Pixels:
-        height, width = image.shape[:2]
+        return self._centred(self._resample(image, self._resized_to(*image.shape[:2])), self.fill_color)
+
+    def _resized_to(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of an image after it is resized and before it is cropped or padded."""
         if self.resize_mode == "squash":
-            return self._resample(image, self.size)
+            return self.size
         ratios = height / self.size[0], width / self.size[1]
         if self.resize_mode == "longest":
             ratio = max(ratios)
-            new = max(1, round(height / ratio)), max(1, round(width / ratio))
-        elif self.size[0] == self.size[1]:  # truncation, not rounding: torchvision's way with one number
+            return max(1, round(height / ratio)), max(1, round(width / ratio))
+        if self.size[0] == self.size[1]:  # truncation, not rounding: torchvision's way with one number
             short, size = min(height, width), self.size[0]
-            new = (size, int(size * width / short)) if height <= width else (int(size * height / short), size)
-        else:
-            ratio = min(ratios)
-            new = round(height / ratio), round(width / ratio)
-        return self._centred(self._resample(image, new))
+            return (size, int(size * width / short)) if height <= width else (int(size * height / short), size)
+        ratio = min(ratios)
+        return round(height / ratio), round(width / ratio)
 
     def _resample(self, image: Pixels, size: tuple[int, int]) -> Pixels:
         if image.shape[:2] == size:
             return image
         return np.asarray(Image.fromarray(image).resize(size[::-1], _RESAMPLING[self.interpolation]))
 
-    def _centred(self, image: Pixels) -> Pixels:
-        """Crop or pad to the model's size about the centre."""
+    def _centred(self, image: Pixels, fill: int) -> Pixels:
+        """Crop or pad [H, W, ...] to the model's size about the centre."""
         short = [max(0, want - have) for want, have in zip(self.size, image.shape[:2], strict=True)]
         if any(short):
-            pads = [(s // 2, (s + 1) // 2) for s in short]
-            image = np.pad(image, [*pads, (0, 0)], constant_values=self.fill_color)
+            pads = [(s // 2, (s + 1) // 2) for s in short] + [(0, 0)] * (image.ndim - 2)
+            image = np.pad(image, pads, constant_values=fill)
         top, left = (round((have - want) / 2) for want, have in zip(self.size, image.shape[:2], strict=True))
         return image[top : top + self.size[0], left : left + self.size[1]]
+
+
+def _visible_parts(side: int, new: int, wanted: int) -> npt.NDArray[np.float64]:
+    """How much of each pixel of a side lies in the central crop of its resized side, float64 [side], 0 to 1."""
+    first = max(0, round((new - wanted) / 2))
+    low, high = first * side / new, min(first + wanted, new) * side / new
+    pixel = np.arange(side)
+    inside: npt.NDArray[np.float64] = np.minimum(pixel + 1, high) - np.maximum(pixel, low)
+    return inside.clip(0, 1)
+
+
+def _check_mask(mask: Mask) -> None:
+    if mask.ndim != 2 or mask.dtype != np.bool_:
+        raise InputError(f"a mask must be bool [H, W], but this one is {mask.dtype} {list(mask.shape)}")
 
 
 def _check(image: Pixels) -> None:

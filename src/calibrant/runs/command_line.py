@@ -15,6 +15,9 @@ _DATA_OPTIONS = {
     "window": "--window",
     "background": "--background",
     "pixel_limit": "--pixel-limit",
+    "masks": "--masks",
+    "on_bad_mask": "--on-bad-mask",
+    "mask_grid": "--mask-grid",
     "scenes": "--scenes",
 }
 

@@ -47,7 +47,13 @@ class ObjectMasks:
 
     def __getitem__(self, index: int) -> Mask:
         one, grid = self.objects[index], self.grids[index]
-        return grid.upright((one or Objects("")).draw(grid.height, grid.width))
+        try:
+            return grid.upright((one or Objects("")).draw(grid.height, grid.width))
+        except InputError as error:
+            if grid == grid.turned:
+                raise
+            hint = "EXIF turns this image; if its mask is for the upright view, say so (--mask-grid upright)"
+            raise InputError(f"{error}; {hint}") from None
 
 
 class Area(NamedTuple):

@@ -87,11 +87,14 @@ def test_a_loss_that_is_infinite(
     assert not found.best
 
 
-def test_the_page_shows_calibrators_weights_and_unknown_images(tmp_path: Path, one_run: RunResults) -> None:
+def test_the_page_shows_calibrators_weights_and_unknown_images(
+    tmp_path: Path, make_arguments: Callable[..., dict[str, Any]], make_run: Callable[..., RunResults]
+) -> None:
+    one_set = replace(make_run(), sets=[SetResult(**make_arguments("one"))])
     part = {"part": "all", "n": 7, "tuned": 0.1, "zero_shot": 0.2, "unit": "cosine"}
     weight = {"part": "all", "n": 7, "mean_weight": 0.93, "correlation": float("nan")}
     seen = Behaviour("emoji/new", [part], [Weights("dac", [weight])], 3, 10, [("<owl>", 0.88)])
-    page = write_report([replace(one_run, behaviour=[seen], unknown=ROWS)], tmp_path / "report.html")
+    page = write_report([replace(one_set, behaviour=[seen], unknown=ROWS)], tmp_path / "report.html")
     text = " ".join(page.read_text(encoding="utf-8").split())
     for shown in ("Which calibrator helps", "What calibrators for new classes would do", "&lt;owl&gt; 0.880"):
         assert shown in text

@@ -1,23 +1,33 @@
 """Prediction rationality: whether answers are right, and whether they rest on the object.
 
-The measures need NumPy only. What makes maps (`explainers`) and checks explainers (`sanity`) needs torch and is
-imported by its own name, so that this room can be used without torch.
+The measures need NumPy only. What makes maps (`explainers`) and checks explainers (`sanity`) needs torch: `explainer`
+and `EXPLAINERS` are loaded when they are first used.
 """
 
 from __future__ import annotations
 
-from calibrant.rationality.area_matched import AreaMatched, area_matched, centre_mass
-from calibrant.rationality.by_group import area_quarters, by_group
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from calibrant.rationality.area_matching import AreaMatched, area_matched, centre_mass
 from calibrant.rationality.cell_intervals import summary_difference, summary_with_intervals
 from calibrant.rationality.cells import summary
+from calibrant.rationality.confidence_in_cells import right_reason_auroc, within_cells
 from calibrant.rationality.curve import threshold_curve
+from calibrant.rationality.groups import area_quarters, by_group
 from calibrant.rationality.heat_maps import HeatMaps, resized, same_settings
-from calibrant.rationality.map_statistics import map_statistics
+from calibrant.rationality.map_shape import map_statistics
 from calibrant.rationality.relevance import best_iou, object_area, pointing_game, relevance_mass, relevance_rank
 from calibrant.rationality.right_reason import RightReason, right_reason_summary
-from calibrant.rationality.within_cells import right_reason_auroc, within_cells
+
+if TYPE_CHECKING:
+    from calibrant.rationality.explainers.registry import EXPLAINERS as EXPLAINERS
+    from calibrant.rationality.explainers.registry import explainer as explainer
+
+_NEED_TORCH = ("EXPLAINERS", "explainer")
 
 __all__ = [
+    "EXPLAINERS",
     "AreaMatched",
     "HeatMaps",
     "RightReason",
@@ -26,6 +36,7 @@ __all__ = [
     "best_iou",
     "by_group",
     "centre_mass",
+    "explainer",
     "map_statistics",
     "object_area",
     "pointing_game",
@@ -41,3 +52,9 @@ __all__ = [
     "threshold_curve",
     "within_cells",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NEED_TORCH:
+        return getattr(importlib.import_module("calibrant.rationality.explainers.registry"), name)
+    raise AttributeError(f"module 'calibrant.rationality' has no attribute '{name}'")

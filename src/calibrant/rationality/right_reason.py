@@ -13,9 +13,9 @@ from calibrant.metrics.binning import binned
 from calibrant.metrics.calibration import error_of
 from calibrant.metrics.ranking import area_under_roc, rank
 from calibrant.rationality.cells import THRESHOLD, checked
+from calibrant.rationality.confidence_in_cells import as_confidence
 from calibrant.rationality.heat_maps import HeatMaps, same_settings
-from calibrant.rationality.map_statistics import STATISTICS, map_statistics
-from calibrant.rationality.within_cells import as_confidence
+from calibrant.rationality.map_shape import STATISTICS, map_statistics
 from calibrant.storage import read_json, write_json
 
 FEATURES = ("logit of confidence", *STATISTICS)

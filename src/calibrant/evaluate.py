@@ -65,8 +65,9 @@ def evaluate(
 
     Returns:
         ``source``, ``bins``, ``level``, ``definitions`` and ``results``: for every set and calibrator the keys
-        ``data``, ``split``, ``calibrator``, ``n``, ``classes``, ``unit``, ``without_class``, ``seen`` and ``measures``;
-        where asked for, ``as_published``, ``minus`` and ``differences``, ``costs`` (see
+        ``data``, ``split``, ``calibrator``, ``n``, ``classes``, ``unit``, ``without_class``, ``all_images``
+        (whether all were taken, since nothing says which are for testing), ``seen`` and ``measures``; where asked for,
+        ``as_published``, ``minus`` and ``differences``, ``costs`` (see
         `calibrant.measuring.expected_cost.measured_costs`), ``prior`` (the class frequencies), and ``by`` and
         ``groups``, worst first. With costs also ``thresholds``, and with images of none of the classes ``unknown``, see
         `calibrant.deciding.unknown_images.against_unknown`. A value that is infinite or undefined has a ``note``

@@ -218,3 +218,13 @@ def test_all_tables_fit_into_80_columns(calibrant: Words, monkeypatch: pytest.Mo
     prose = [line for line in lines if ": " in line and not line.startswith(" ")]
     assert max(len(line) for line in lines if line not in prose) <= 80
     assert "…" not in shown.stdout  # nothing is cut off
+
+
+def test_by_offers_no_column_that_calibrant_fills_for_itself() -> None:
+    from calibrant.errors import InputError
+    from calibrant.measuring import measure
+
+    columns = {"content": np.array(["0f", "1a"]), "site": np.array(["Rome", "Oslo"])}
+    stored = Predictions(logits=np.eye(2), labels=[0, 1], columns=columns)
+    with pytest.raises(InputError, match=r"unknown column of the predictions 'colour'; known: site$"):
+        measure(stored, {"none": None}, by="colour")

@@ -73,7 +73,7 @@ def test_all_images_of_another_folder_are_measured(calibrant: Any, run: Path, ne
     words = ("evaluate", run, "--data", f"folder:{new_pictures}")
     shown = calibrant(*words)
     assert shown.exit_code == 0, shown.output
-    assert "Measured on 12 test images of folder:" in shown.stdout
+    assert "Measured on all 12 images of folder:" in shown.stdout
     predicted = table_of(calibrant("predict", run, f"folder:{new_pictures}", "--json"))
     assert (predicted["images"], predicted["split"]) == (12, "test")
     none = calibrant(*words, "--split", "train")

@@ -73,10 +73,13 @@ def what_was_measured(results: Sequence[Mapping[str, Any]]) -> list[str]:
     Example:
         >>> what_was_measured([{"data": "folder:pets", "split": "test", "n": 12, "without_class": 0}])
         ['Measured on 12 test images of folder:pets.']
+        >>> what_was_measured([{"data": "folder:pets", "all_images": True, "n": 12, "without_class": 0}])
+        ['Measured on all 12 images of folder:pets.']
     """
     lines = []
     for one in results:
-        images = f"{one['n']} {one['split']} images of {one['data']}" if one["data"] else f"{one['n']} predictions"
+        which = f"all {one['n']}" if one.get("all_images") else f"{one['n']} {one.get('split')}"
+        images = f"{which} images of {one['data']}" if one["data"] else f"{one['n']} predictions"
         left = one["without_class"]
         lines.append(f"Measured on {images}{f'; {left} of none of the classes are left out' if left else ''}.")
     return list(dict.fromkeys(lines))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 INFINITE = "infinite, since at least one label has the probability 0; null in JSON"
 UNDEFINED = "undefined, since there is nothing to take a share of; null in JSON"
+INTERNAL = ("content",)  # columns that Calibrant fills for itself, one value per image
 POSITIVE = 1  # of two classes, the one that is looked for
 
 
@@ -53,7 +54,7 @@ def measure(
     chosen, left_out = measurable(stored)
     names = _names(measures, chosen, bins)
     if by is not None and by not in chosen.columns:
-        raise unknown("column of the predictions", by, chosen.columns)
+        raise unknown("column of the predictions", by, [name for name in chosen.columns if name not in INTERNAL])
     unit = about(stored, "unit") or None
     options: dict[str, Any] = {"bins": bins, "units": chosen.columns.get(unit) if unit else None, "level": level}
     results = []
@@ -67,6 +68,7 @@ def measure(
             "classes": len(chosen.classes),
             "unit": unit,
             "without_class": left_out,
+            "all_images": _all_images(stored),
             "measures": _measures(table, chosen, names, **options),
         }
         if as_published:
@@ -102,6 +104,13 @@ def measurable(stored: Predictions) -> tuple[Predictions, int]:
 def about(stored: Predictions, key: str) -> str:
     """Say what is known about how predictions were made, or nothing."""
     return str(stored.about.get(key) or "")
+
+
+def _all_images(stored: Predictions) -> bool:
+    """Whether all images of a folder or manifest were taken, since nothing says which of them are for testing."""
+    from calibrant.data.listing import ALL_TEST
+
+    return bool(stored.about.get("data_about", {}).get("split") == ALL_TEST)
 
 
 def _names(measures: Sequence[str] | None, stored: Predictions, bins: int) -> list[str]:

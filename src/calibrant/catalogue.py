@@ -27,6 +27,29 @@ def rows(kind: str) -> Rows:
     return KINDS[kind]()
 
 
+def find(kind: str, name: str) -> dict[str, Any]:
+    """Find one thing in its list.
+
+    Args:
+        kind: as for `rows`.
+        name: its name.
+
+    Returns:
+        Its row, without what is empty.
+
+    Raises:
+        InputError: for another kind, or if there is nothing of that name.
+
+    Example:
+        >>> find("metrics", "accuracy")["better"]
+        'high'
+    """
+    known = {row["name"]: row for row in rows(kind)}
+    if name not in known:
+        raise unknown(f"entry of list {kind}", name, known)
+    return {key: value for key, value in known[name].items() if value not in (None, "", [])}
+
+
 NOT_RUN = ("CUDA", "MPS", "FSDP", "fp16")
 """What the code has but no machine has run yet."""
 

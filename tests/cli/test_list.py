@@ -27,9 +27,19 @@ def test_the_table_of_methods_fits_and_cuts_no_name(
     assert "promptkd: not built." in text
 
 
-def test_remarks_are_in_the_table_of_methods(calibrant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remarks_and_papers_come_with_all_or_a_name(calibrant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
-    text = calibrant("list", "methods").stdout
+    short, text = calibrant("list", "methods").stdout, calibrant("list", "methods", "--all").stdout
+    assert text.startswith(short.rpartition("Papers and remarks: ")[0])
+    assert all(row["paper"]["url"] in text for row in list_recipes() if row["paper"])
+    assert not any(remark in short for row in list_recipes() for remark in row["remarks"])
+    one = calibrant("list", "methods", "promptsrc").stdout
+    (row,) = [row for row in list_recipes() if row["name"] == "promptsrc"]
+    assert all(part in one for part in (row["about"], row["paper"]["url"], *row["remarks"]))
+    assert json.loads(calibrant("list", "calibrators", "vector", "--json").stdout)[0]["kind"] == "logits"
+    wrong = calibrant("list", "methods", "promtsrc")
+    assert (wrong.exit_code, wrong.stderr.count("\n")) == (2, 1)
+    assert "did you mean 'promptsrc'" in wrong.stderr
     remarks = [remark for row in list_recipes() for remark in row["remarks"]]
     assert remarks
     assert all(remark in text for remark in remarks)

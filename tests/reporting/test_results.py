@@ -14,7 +14,7 @@ from rich.console import Console
 
 from calibrant import metrics
 from calibrant.errors import InputError
-from calibrant.reporting import RunResults, SetResult, measures_table, reliability_before_after
+from calibrant.reporting import RunResults, SetResult, captions_once, measures_table, reliability_before_after
 
 Arguments = Callable[..., dict[str, Any]]
 
@@ -88,3 +88,12 @@ def test_the_picture_for_the_readme(tmp_path: Path, make_arguments: Arguments) -
     assert ElementTree.fromstring(text).tag.endswith("svg")
     assert "#fe01" not in text  # no stand-in colour is left
     assert text == reliability_before_after(curves, tmp_path / "again.svg").read_text(encoding="utf-8")
+
+
+def test_what_is_said_under_one_table_is_not_said_again() -> None:
+    measured = {"value": 0.1, "low": 0.0, "high": 0.2}
+    ece = {"ece": {**measured, "p_value": 0.3}, "ece_noise_floor": measured}
+    rows = [{"group": "a", "measures": ece}, {"group": "b", "measures": {**ece, "ece": measured}}]
+    made = list(captions_once(measures_table("", [row], ("group",), ("ece",)) for row in [*rows, rows[0]]))
+    assert str(made[0].caption).count("Floor") == 1
+    assert made[1].caption is made[2].caption is None

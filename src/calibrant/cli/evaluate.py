@@ -68,7 +68,7 @@ def evaluate(
     from calibrant.evaluate import evaluate as measure
     from calibrant.measuring.expected_cost import in_words
     from calibrant.measuring.on_screen import explain_columns, tables, what_was_measured
-    from calibrant.reporting import measures_table
+    from calibrant.reporting import captions_once, measures_table
 
     chosen = None if metrics in (None, ALL) else [name.strip() for name in str(metrics).split(",")]
     result = measure(
@@ -98,8 +98,8 @@ def evaluate(
         if "prior" in one:
             typer.echo(f"{one['data']}, calibrator {one['calibrator']}: {one['prior']['says']}")
     shown = list(result["definitions"]) if metrics == ALL else chosen
-    for table in tables(result["results"], shown, result["level"]):
-        Console().print(measures_table(*table))
+    for table in captions_once(measures_table(*one) for one in tables(result["results"], shown, result["level"])):
+        Console().print(table)
     typer.echo(explain_columns(result["definitions"], shown))
     if unknown := result.get("unknown"):
         about, scores = ("data", "score", "n"), ("auroc", "fpr95", "passing")

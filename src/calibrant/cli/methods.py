@@ -34,7 +34,7 @@ _EXPLAINED = (
 
 
 def print_methods(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print all methods as one table, and under it what the table is too narrow for.
+    """Print all methods as one table, and under it what holds for all of them.
 
     Args:
         rows: what `calibrant.catalogue.rows` gives for ``"methods"``.
@@ -49,8 +49,22 @@ def print_methods(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         if not row["built"]:
             console.print(f"{row['name']}: not built. {row['about']}", markup=False)
-    console.print()
-    console.print(remarks_table(rows))
+
+
+def print_remarks(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the papers of methods and what is a reconstruction in them, or, of none, how to see that.
+
+    Args:
+        rows: some or none of what `calibrant.catalogue.rows` gives for ``"methods"``.
+    """
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if rows:
+        console.print()
+        console.print(remarks_table(rows))
+    else:
+        console.print("Papers and remarks: calibrant list methods NAME, or --all.", markup=False)
 
 
 def methods_table(rows: Sequence[Mapping[str, Any]], width: int) -> Table:
@@ -80,7 +94,7 @@ def methods_table(rows: Sequence[Mapping[str, Any]], width: int) -> Table:
 
 
 def remarks_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Arrange what is a reconstruction, or attached where no paper attaches it.
+    """Arrange papers, and what is a reconstruction or attached where no paper attaches it.
 
     Args:
         rows: the methods.
@@ -93,9 +107,10 @@ def remarks_table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("method", no_wrap=True)
-    table.add_column("remarks")
+    table.add_column("paper; remarks")
     for row in rows:
-        for number, remark in enumerate(row["remarks"]):
+        paper = [f"{row['paper']['title']}, {row['paper']['year']}, {row['paper']['url']}"] if row["paper"] else []
+        for number, remark in enumerate([*paper, *row["remarks"]]):
             table.add_row("" if number else escape(row["name"]), escape(remark))
     return table
 

@@ -9,16 +9,18 @@ if TYPE_CHECKING:
     from calibrant.reporting.page import write_report as write_report
     from calibrant.reporting.results import RunResults as RunResults
     from calibrant.reporting.results import SetResult as SetResult
+    from calibrant.reporting.terminal import captions_once as captions_once
     from calibrant.reporting.terminal import measures_table as measures_table
 
 _HOMES = {
     "RunResults": "results",
     "SetResult": "results",
+    "captions_once": "terminal",
     "measures_table": "terminal",
     "reliability_before_after": "figures",
     "write_report": "page",
 }
-__all__ = ["RunResults", "SetResult", "measures_table", "reliability_before_after", "write_report"]
+__all__ = ["RunResults", "SetResult", "captions_once", "measures_table", "reliability_before_after", "write_report"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from calibrant.metrics import Estimate
@@ -88,6 +88,24 @@ def measures_table(
         table.add_row("" if first == previous else first, *others, *_cells(row["measures"], chosen, level, floor))
         previous = first if others else None
     return table
+
+
+def captions_once(tables: Iterable[Table]) -> Iterator[Table]:
+    """Leave out what is said under a table that was said under one before it.
+
+    Args:
+        tables: as `measures_table` makes them, in the order in which they are printed.
+
+    Yields:
+        The same tables.
+    """
+    said: list[str] = []
+    for table in tables:
+        caption = str(table.caption or "")
+        if any(one.startswith(caption.rstrip(".")) for one in said):
+            table.caption = None
+        said.append(caption)
+        yield table
 
 
 def _text(value: Any) -> str:

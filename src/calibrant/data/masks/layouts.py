@@ -51,8 +51,9 @@ def find_objects(masks: str, ids: Sequence[str]) -> list[Objects | None]:
     names = list(readers)
     found = match(names, ids, masks)
     if not any(i is not None for i in found):
+        shown = f", such as '{names[0]}'," if names else ""
         raise InputError(
-            f"{masks}: none of its {len(names)} annotations, such as '{names[0] if names else ''}', is about an image "
-            f"of the data, such as '{ids[0]}'; they are compared by file name"
+            f"{masks} has {len(names)} annotations{shown} but none of an image of the data, such as '{ids[0]}'; "
+            "they are compared by file name"
         )
     return [None if i is None else readers[names[i]]() for i in found]

@@ -83,10 +83,12 @@ def with_masks(
     )
     bad = [(images.ids[i], reason) for i, reason in checked.bad.items()]
     refuse_bad_masks(bad, int(checked.there.sum()), options.on_bad_mask)
+    stay = np.setdiff1d(np.arange(len(splits)), list(checked.bad)).astype(np.int64)
+    if len(stay) == 0:
+        raise InputError(f"{images.name}: no image has a mask that can be used, such as {bad[0][0]}: {bad[0][1]}")
     about = {**images.about, "masks": _about(checked, options)}
     about["left_out"] = [*images.about["left_out"], *(f"{name}: {reason}" for name, reason in bad)]
     whole = replace(images, masks=checked.masks, columns={**images.columns, **checked.columns()}, about=about)
-    stay = np.setdiff1d(np.arange(len(splits)), list(checked.bad)).astype(np.int64)
     return whole.subset(stay), splits[stay]
 
 

@@ -60,6 +60,11 @@ def test_an_image_of_none_of_the_classes_needs_no_mask(tmp_path, manifest) -> No
 
 
 def test_images_without_masks(manifest) -> None:
+    with (
+        pytest.warns(CalibrantWarning),
+        pytest.raises(InputError, match=r"no image has a mask .*, such as images/0.png"),
+    ):
+        load_data(manifest("box", *["0 0 99 99"] * 4), on_bad_mask="skip")
     name = manifest("box", "1 2 9 6", "", "1 2 9 6", "")
     with pytest.raises(
         InputError, match=r"masks of 2 of 4 .*: images/1.png: has no mask; images/3.png: .*--on-bad-mask"

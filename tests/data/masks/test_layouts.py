@@ -231,24 +231,29 @@ def test_bad_annotations_fail_or_are_skipped(tmp_path, pets, text, message) -> N
         ("coco:list.json", "not a COCO file of instances, but a list"),
         ("coco:half.json", "not a COCO file of instances: .* it has no 'annotations'"),
         ("coco:text.json", "text.json is not a JSON file"),
-        ("coco:none.json", "none of its 0 annotations"),
+        ("coco:none.json", "has 0 annotations but none of an image"),
         (
             "coco:other.json",
-            "none of its 1 annotations, such as 'x.jpg', is about an image of the data, such as 'test/",
+            "has 1 annotations, such as 'x.jpg', but none of an image of the data, such as 'test/cat/000.png'",
         ),
-        ("coco:wrong.json", "image 'cat/000.png': annotation 5: box 0 0 99 1 lies outside"),
+        ("coco:wrong.json", "wrong.json, image 'cat/000.png': box 0 0 99 1 lies outside"),
+        ("coco:flat.json", "flat.json, image 'cat/000.png': annotation 6: box 3 0 3 1: right"),
+        ("coco:bare.json", "image 'cat/000.png': annotation 7 is not of COCO's format; it has no 'bbox'"),
     ],
 )
 def test_sources_that_cannot_be_used(tmp_path, pets, monkeypatch, masks, message) -> None:
     monkeypatch.chdir(tmp_path)
     image = {"id": 1, "file_name": "x.jpg"}
+    cat = image | {"file_name": "cat/000.png"}
     far = {"id": 5, "image_id": 1, "category_id": 1, "bbox": [0, 0, 99, 1]}
     for name, content in {
         "list": [],
         "half": {"images": []},
         "none": {"images": [], "annotations": []},
         "other": {"images": [image], "annotations": []},
-        "wrong": {"images": [image | {"file_name": "cat/000.png"}], "annotations": [far]},
+        "wrong": {"images": [cat], "annotations": [far]},
+        "flat": {"images": [cat], "annotations": [far | {"id": 6, "bbox": [3, 0, 0, 1]}]},
+        "bare": {"images": [cat], "annotations": [{"id": 7, "image_id": 1}]},
     }.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     (tmp_path / "text.json").write_text("{")

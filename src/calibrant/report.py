@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from calibrant.calibrate import COMMANDS, PART, labelled, predictions_of, preferred, settled, usable
+from calibrant.calibrate import COMMANDS, DEFAULT, PART, labelled, predictions_of, preferred, settled, usable
 from calibrant.data.images import FileImages, ImageReader
 from calibrant.deciding.abstain import THRESHOLD, find_rule, validation_parts
 from calibrant.deciding.unknown_images import against_unknown, holds_unknown
@@ -33,6 +33,7 @@ from calibrant.runs.naming import family
 from calibrant.runs.seen import seen
 
 if TYPE_CHECKING:
+    from calibrant.calibration import Calibrator
     from calibrant.calibration.conformal import ConformalSets
     from calibrant.predictions import Predictions
 
@@ -153,10 +154,8 @@ def _set_result(run: Run, stored: Predictions) -> SetResult:
     known = seen(run, stored).count
     assert stored.labels is not None
     unit = stored.about.get("unit")
-    calibrators = usable(run.calibrators(), stored)
-    # those to go by come first
-    in_order = sorted(calibrators.items(), key=lambda item: not settled(item[1]))
-    tables = {name: calibrator(stored) for name, calibrator in in_order if name != UNCALIBRATED}
+    calibrators = in_order(usable(run.calibrators(), stored))
+    tables = {name: calibrator(stored) for name, calibrator in calibrators.items() if name != UNCALIBRATED}
     about = stored.about.get("data_about", {})
     return SetResult(
         name=stored.about["data"],
@@ -171,6 +170,18 @@ def _set_result(run: Run, stored: Predictions) -> SetResult:
         images=_image_source(run, stored),
         seen=known,
     )
+
+
+def in_order(calibrators: Mapping[str, Calibrator]) -> dict[str, Calibrator]:
+    """Put the calibrator to go by first.
+
+    Args:
+        calibrators: name to fitted calibrator.
+
+    Returns:
+        The same, with what `calibrant.calibrate.preferred` chooses at the head.
+    """
+    return dict(sorted(calibrators.items(), key=lambda item: (not settled(item[1]), item[0] != DEFAULT)))
 
 
 def _reliance(run: Run) -> tuple[Reliance | None, list[ConformalSets]]:

@@ -14,7 +14,7 @@ from calibrant.deciding.unknown_images import RISK
 from calibrant.measuring.behaviour import Behaviour, Weights
 from calibrant.metrics import Estimate
 from calibrant.reporting import unknown, write_report
-from calibrant.reporting.helping import effects, in_words
+from calibrant.reporting.helping import Effect, effects, in_words
 from calibrant.reporting.measures import measure_run
 from calibrant.reporting.relying import USUAL
 from calibrant.reporting.results import RunResults, SetResult, UnknownRow
@@ -62,6 +62,20 @@ def test_the_differences_are_those_of_the_losses_of_the_images(
         assert one.above_lowest.value == pytest.approx(loss[one.calibrator] - loss[one.lowest])
 
 
+def test_calibrators_that_do_the_same_share_a_sentence() -> None:
+    less, even, more = Estimate(-0.05, -0.07, -0.03), Estimate(0.0, -0.01, 0.01), Estimate(0.1, 0.05, 0.2)
+    found = [
+        Effect(name, "id", calibrator, {}, {}, change, change, "dac", more)
+        for name, change in (("pets", less), ("birds", even))
+        for calibrator in ("dac", "temperature")
+    ]
+    assert in_words(found) == [
+        "DAC and temperature scaling lower the calibration error on pets; "
+        "do not change it by more than chance on birds.",
+        "The lowest log loss has DAC on pets (by more than chance) and birds. Chance may explain the others.",
+    ]
+
+
 def test_no_calibrator_may_be_the_best(
     make_arguments: Callable[..., dict[str, Any]], make_run: Callable[..., RunResults]
 ) -> None:
@@ -71,7 +85,7 @@ def test_no_calibrator_may_be_the_best(
     assert in_words(found)[-1] == "The lowest log loss has no calibrator on one (by more than chance)."
     made["probabilities"]["temperature"] = made["probabilities"]["none"].copy()
     found = effects(measure_run(replace(make_run(), sets=[SetResult(**made)])))
-    assert in_words(found)[-1] == "The lowest log loss has no calibrator on one."
+    assert in_words(found)[-1] == "The lowest log loss has no calibrator on one. Chance may explain that."
 
 
 def test_a_loss_that_is_infinite(

@@ -8,9 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from calibrant.calibration import AnswerRule
+from calibrant.calibrate import preferred
+from calibrant.calibration import AnswerRule, calibrator
+from calibrant.errors import CalibrantWarning
 from calibrant.metrics import set_summary
+from calibrant.report import in_order
 from calibrant.reporting import RunResults, SetResult, write_report
 from calibrant.reporting.measures import measure_run
 from calibrant.reporting.relying import MeasuredSets, Reliance, when_to_rely
@@ -73,3 +77,11 @@ def test_the_page_shows_the_sets_once_they_were_measured(make_set: Callable[...,
     assert section.count("nothing is promised") == 1
     assert len(re.findall(r"100\.0 %<small>91\.2–100\.0", section)) == 2
     assert "1.00<small>1.00–1.00" in section
+
+
+def test_the_calibrator_that_the_page_goes_by_is_the_same_everywhere() -> None:
+    fitted = {name: calibrator(name).fit([[2.0, 0.0]] * 4, [0, 0, 0, 1]) for name in ("isotonic", "temperature")}
+    assert next(iter(in_order(fitted).values())) is preferred(fitted)
+    with pytest.warns(CalibrantWarning, match="every answer is right"):
+        unsettled = {**fitted, "temperature": calibrator("temperature").fit([[2.0, 0.0]] * 4, [0] * 4)}
+    assert next(iter(in_order(unsettled).values())) is preferred(unsettled) is fitted["isotonic"]

@@ -37,10 +37,10 @@ def signed(change: Estimate) -> str:
     """Write a change with its sign.
 
     Example:
-        >>> signed(Estimate(-0.0312, -0.05, -0.01)), signed(Estimate(0.0312, 0.01, 0.05))
-        ('−0.031', '+0.031')
+        >>> signed(Estimate(-0.0312, -0.05, -0.01)), signed(Estimate(0.0312, 0.01, 0.05)), signed(Estimate(-0.0, -1, 1))
+        ('−0.031', '+0.031', '0.000')
     """
-    return _signed(change.value)
+    return _signed(change.value).replace("−0.000", "0.000").replace("+0.000", "0.000")
 
 
 def signed_ends(change: Estimate) -> str:

@@ -16,6 +16,18 @@ from calibrant.reporting.words import calibrator_words, joined
 
 Verdict = Literal["helps", "hurts", "cannot be told"]
 VERDICTS: dict[int, Verdict] = {-1: "helps", 0: "cannot be told", 1: "hurts"}
+ONE = {"helps": "lowers", "hurts": "raises", "cannot be told": "does not change"}
+SEVERAL = {"helps": "lower", "hurts": "raise", "cannot be told": "do not change"}
+
+
+def verdict(change: metrics.Estimate) -> Verdict:
+    """Say whether an error or a loss falls or rises by more than chance.
+
+    Example:
+        >>> verdict(metrics.Estimate(-0.02, -0.03, -0.01)), verdict(metrics.Estimate(-0.02, -0.05, 0.01))
+        ('helps', 'cannot be told')
+    """
+    return VERDICTS[change.sign]
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,7 @@ class Effect:
     @property
     def verdict(self) -> Verdict:
         """Whether the calibration error falls or rises by more than chance."""
-        return VERDICTS[self.ece_change.sign]
+        return verdict(self.ece_change)
 
     @property
     def best(self) -> bool:
@@ -87,7 +99,7 @@ def _effects(one: MeasuredSet) -> Iterator[Effect]:
 
 
 def in_words(found: Sequence[Effect]) -> list[str]:
-    """Say where each calibrator helps, a sentence for each, and which has the lowest log loss.
+    """Say where which calibrators help, and which has the lowest log loss.
 
     Args:
         found: what `effects` gives.
@@ -106,39 +118,39 @@ def in_words(found: Sequence[Effect]) -> list[str]:
         The lowest log loss has temperature scaling on pets (by more than chance); no calibrator on pets#new (by more
         than chance).
     """
-    sentences = []
+    alike: dict[tuple[tuple[str, Verdict], ...], list[str]] = {}
     for calibrator in dict.fromkeys(one.calibrator for one in found):
-        own = [one for one in found if one.calibrator == calibrator]
-        said = " ".join([calibrator_words(calibrator), _on_error(own)])
-        sentences.append(f"{said[0].upper()}{said[1:]}.")
-    return [*sentences, *([f"The lowest log loss has {_lowest(found)}."] if found else [])]
+        does = tuple((one.set_name, one.verdict) for one in found if one.calibrator == calibrator)
+        alike.setdefault(does, []).append(calibrator_words(calibrator))
+    said = [f"{joined(names)} {_on_error(does, ONE if len(names) == 1 else SEVERAL)}." for does, names in alike.items()]
+    return [*(f"{one[0].upper()}{one[1:]}" for one in said), *([_lowest(found)] if found else [])]
 
 
-def _on_error(own: Sequence[Effect]) -> str:
-    """Say what one calibrator does to the calibration error."""
+def _on_error(does: Sequence[tuple[str, Verdict]], verbs: Mapping[str, str]) -> str:
+    """Say what is done to the calibration error on which sets."""
     parts: list[str] = []
-    for verdict, does, how in (
-        ("helps", "lowers", ""),
-        ("hurts", "raises", ""),
-        ("cannot be told", "does not change", " by more than chance"),
-    ):
-        names = [one.set_name for one in own if one.verdict == verdict]
+    for found in VERDICTS.values():
+        names = [name for name, verdict_there in does if verdict_there == found]
+        chance = " by more than chance" if found == "cannot be told" else ""
         if names:
-            parts.append(f"{does} {'it' if parts else 'the calibration error'}{how} on {joined(names)}")
+            parts.append(f"{verbs[found]} {'it' if parts else 'the calibration error'}{chance} on {joined(names)}")
     return "; ".join(parts)
 
 
 def _lowest(found: Sequence[Effect]) -> str:
     """Say which calibrator has the lowest log loss where, and where that is more than chance."""
     sets: dict[str, list[str]] = {}
+    clear = []
     for name in dict.fromkeys(one.set_name for one in found):
         here = [one for one in found if one.set_name == name]
-        clear = " (by more than chance)" if _stands_out(here) else ""
-        sets.setdefault(here[0].lowest, []).append(f"{name}{clear}")
-    return "; ".join(
+        clear.append(_stands_out(here))
+        sets.setdefault(here[0].lowest, []).append(f"{name} (by more than chance)" if clear[-1] else name)
+    parts = [
         f"{'no calibrator' if lowest == UNCALIBRATED else calibrator_words(lowest)} on {joined(names)}"
         for lowest, names in sets.items()
-    )
+    ]
+    chance = "" if all(clear) else " Chance may explain that." if not any(clear) else " Chance may explain the others."
+    return f"The lowest log loss has {'; '.join(parts)}.{chance}"
 
 
 def _stands_out(here: Sequence[Effect]) -> bool:

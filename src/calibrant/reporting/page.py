@@ -14,7 +14,7 @@ from calibrant.reporting.course import Course, course_of
 from calibrant.reporting.figures import MARKERS, Mark, reliability_diagram, values_by_set
 from calibrant.reporting.formats import ends, nobreak, number, signed, signed_ends, sortable
 from calibrant.reporting.gallery import Gallery, gallery, weight
-from calibrant.reporting.helping import Effect, effects, in_words
+from calibrant.reporting.helping import Effect, effects, in_words, verdict
 from calibrant.reporting.measures import Answers, MeasuredRun, MeasuredSet, measure_run
 from calibrant.reporting.next_steps import next_steps
 from calibrant.reporting.pairs import Pairs, pairs
@@ -280,6 +280,7 @@ def _fill(sections: Sequence[Section], title: str) -> str:
         number=number,
         signed=signed,
         signed_ends=signed_ends,
+        verdict=verdict,
         ends=ends,
         sortable=sortable,
     )

@@ -159,3 +159,10 @@ def test_cross_attention_is_refused() -> None:
     module = Attention(nn.MultiheadAttention(8, 2, batch_first=True))
     with pytest.raises(ValueError, match="self-attention"):
         module(torch.ones(1, 2, 8), torch.ones(1, 2, 8), torch.ones(1, 2, 8))
+
+
+def test_a_mask_for_every_text_and_head_is_taken_as_torch_takes_it() -> None:
+    theirs = nn.MultiheadAttention(64, 4, batch_first=True).eval()
+    x = torch.randn(3, 9, 64)
+    mask = torch.zeros(3 * 4, 9, 9).masked_fill(torch.rand(12, 9, 9) < 0.3, -1e9)
+    torch.testing.assert_close(Attention(theirs)(x, attn_mask=mask)[0], theirs(x, x, x, attn_mask=mask)[0])

@@ -62,7 +62,8 @@ class Attention(nn.Module):
             key: the same tensor or None; this is self-attention.
             value: the same tensor or None.
             need_weights: False, as in open_clip; see `attention_maps` for the weights.
-            attn_mask: added to the scores before the softmax, broadcastable to [N, heads, L, L], or None.
+            attn_mask: added to the scores before the softmax, [L, L] or [N * heads, L, L], as PyTorch takes them;
+                whatever broadcasts to [N, heads, L, L]; or None.
 
         Returns:
             The output [N, L, W], and None in the place of the weights.
@@ -72,6 +73,9 @@ class Attention(nn.Module):
         """
         if need_weights or any(x is not None and x is not query for x in (key, value)):
             raise ValueError("this is self-attention and keeps its weights to itself; see attention_maps")
+        if attn_mask is not None and attn_mask.ndim == 3:
+            # CoCa's text tower gives every text a mask of its own, once for every head
+            attn_mask = attn_mask.reshape(len(query), self.num_heads, *attn_mask.shape[1:])
         q, k, v = self.projections(query)
         return self.attend(q, k, v, attn_mask), None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,11 +27,14 @@ class Explainer(ABC):
         name: what tables call it.
         paper: where it was published.
         explains: whether it explains this model's answer; if not, it only says where something like the class is.
+        layers_read: ``"chosen"`` where it reads the layers that are asked for, ``"last"`` or ``"all"`` where it always
+            reads those, None where it reads none; the settings of its maps say which.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
     explains: ClassVar[bool]
+    layers_read: ClassVar[str | None] = None
 
     @abstractmethod
     def _maps(
@@ -72,7 +75,7 @@ class Explainer(ABC):
             classes: C names.
             ids: N unique names of the images; numbered when missing.
             score: ``"cosine"``, ``"margin"`` or ``"head"``, see `calibrant.rationality.explainers.scores`.
-            layers: ``"last"``, ``"all"`` or a range of blocks (first, end), for explainers that read blocks.
+            layers: ``"last"``, ``"all"`` or a range of blocks (first, end), for explainers that read chosen layers.
             batch_size: images at a time; the maps do not depend on it.
 
         Returns:
@@ -84,13 +87,14 @@ class Explainer(ABC):
         chosen = checked_score(score)
         wanted = _checked_targets(targets, len(images), classes)
         made = []
-        with as_found(model), torch.enable_grad():
+        with as_found(model), torch.inference_mode(False), torch.enable_grad(), in_full_precision(model):
             for start in range(0, len(images), batch_size):
                 pixels = _pixels(model, images[start : start + batch_size])
                 on_device = wanted[start : start + batch_size].to(pixels.device)
                 found = self._maps(model, pixels, on_device, list(classes), chosen, layers)
                 made.append(found.detach().float().cpu())
-        settings = {"explainer": self.name, **self.parameters(), "score": chosen, "layers": layers}
+        settings = {"explainer": self.name, **self.parameters(), "score": chosen}
+        settings["layers"] = layers if self.layers_read == "chosen" else self.layers_read
         settings |= {"model": model.encoder.name, "precision": "float32"}
         names = [str(number) for number in range(len(images))] if ids is None else list(ids)
         return HeatMaps(torch.cat(made).numpy(), names, settings)
@@ -118,10 +122,16 @@ def as_found(model: Answers) -> Iterator[None]:
             tensor.requires_grad_(before)
 
 
+def in_full_precision(model: Answers) -> AbstractContextManager[Any]:
+    """Compute in float32 even where the caller has switched autocast on: small gradients vanish in 16 bits."""
+    return torch.autocast(model.encoder.log_logit_scale.device.type, enabled=False)
+
+
 def _pixels(model: Answers, images: Any) -> Tensor:
     device = model.encoder.log_logit_scale.device
     if isinstance(images, Tensor) or (isinstance(images, np.ndarray) and images.dtype.kind == "f"):
-        return torch.as_tensor(images, dtype=torch.float32).to(device)
+        # a copy, since tensors that were made in inference mode can be no part of a graph
+        return torch.as_tensor(images).detach().clone().to(device, torch.float32)
     return torch.stack([model.encoder.test_transform(image) for image in images]).to(device)
 
 

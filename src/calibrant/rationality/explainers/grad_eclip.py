@@ -10,13 +10,17 @@ from torch.nn import functional as F
 
 from calibrant.rationality.explainers.base import Explainer
 from calibrant.rationality.explainers.black_box import scorer
-from calibrant.rationality.explainers.inside import blocks_of, class_token_only, gradients, on_patches, seen_by
+from calibrant.rationality.explainers.inside import gradients
+from calibrant.rationality.explainers.readers import reading, side_by_side
 from calibrant.rationality.explainers.scores import Score
+from calibrant.rationality.explainers.towers import tower_of
 from calibrant.tuning.tuned_model import Answers
+
+_LEAST = 1e-12  # keys that are all alike are all equally near
 
 
 class GradEclip(Explainer):
-    """r_i = relu(lambda_i sum_d g_d v_id) in the last block, where g = ds/do at the class token.
+    """r_i = relu(lambda_i sum_d g_d v_id) in the last block, where g = ds/do at the class token; or in the pooler.
 
     o are the outputs of all heads side by side, before they are projected, v the values, and lambda_i the cosine of the
     class token's query to the key of patch i, scaled to 0 and 1 within the image. The heads are those of the model; the
@@ -32,32 +36,18 @@ class GradEclip(Explainer):
     name: ClassVar[str] = "grad-eclip"
     paper: ClassVar[str] = "Zhao et al. 2024"
     explains: ClassVar[bool] = True
+    layers_read: ClassVar[str] = "last"
 
     def _maps(
         self, model: Answers, pixels: Tensor, targets: Tensor, classes: Sequence[str], score: Score, layers: Any
     ) -> Tensor:
-        last = blocks_of(model.encoder, self.name)[-1]
-        inputs: list[Tensor] = []
-        outputs: list[Tensor] = []
-
-        def normalised(x: Tensor) -> Tensor:
-            inputs.append(x)
-            return x
-
-        def of_heads(o: Tensor) -> Tensor:
-            outputs.append(o.detach().requires_grad_())
-            return outputs[-1]
-
-        with (
-            class_token_only(last),
-            seen_by(last.ln_1, normalised, at="output"),
-            seen_by(last.attn.out_proj, of_heads, at="input"),
-        ):
+        tower = tower_of(model.encoder, self.name)
+        with reading(tower.reader) as done:
             scored = scorer(model, classes, score)(pixels, targets)
-        (slopes,) = gradients(scored, outputs)
-        # heads side by side again: [B, L, W]
-        query, keys, values = (part.transpose(1, 2).flatten(2) for part in last.attn.projections(inputs[0]))
-        near = on_patches(F.cosine_similarity(query[:, :1], keys, dim=-1), model.encoder, pixels)
+        (read,) = done
+        (slopes,) = gradients(scored, [read.taken])
+        near = F.cosine_similarity(side_by_side(read.query), side_by_side(read.keys), dim=-1)
+        near = tower.patches.laid_out(near, pixels)
         low, high = near.amin(dim=(1, 2), keepdim=True), near.amax(dim=(1, 2), keepdim=True)
-        taken = on_patches((slopes[:, :1] * values).sum(dim=-1), model.encoder, pixels)
-        return ((near - low) / (high - low).clamp_min(1e-12) * taken).relu()
+        taken = tower.patches.laid_out((slopes * side_by_side(read.values)).sum(dim=-1), pixels)
+        return ((near - low) / (high - low).clamp_min(_LEAST) * taken).relu()

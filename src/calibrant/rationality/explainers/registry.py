@@ -8,9 +8,12 @@ from calibrant.errors import InputError, unknown
 from calibrant.rationality.explainers.attention_gradient import AttentionGradient
 from calibrant.rationality.explainers.base import Explainer
 from calibrant.rationality.explainers.centre import Centre
+from calibrant.rationality.explainers.clip_surgery import ClipSurgery
 from calibrant.rationality.explainers.grad_cam import GradCam
 from calibrant.rationality.explainers.grad_eclip import GradEclip
 from calibrant.rationality.explainers.integrated_gradients import IntegratedGradients
+from calibrant.rationality.explainers.legrad import LeGrad
+from calibrant.rationality.explainers.mask_clip import MaskClip
 from calibrant.rationality.explainers.occlusion import Occlusion
 from calibrant.rationality.explainers.rise import Rise
 from calibrant.rationality.explainers.rollout import Rollout
@@ -22,7 +25,10 @@ EXPLAINERS: dict[str, type[Explainer]] = {
         AttentionGradient,
         GradEclip,
         GradCam,
+        LeGrad,
         Rollout,
+        MaskClip,
+        ClipSurgery,
         Occlusion,
         IntegratedGradients,
         Rise,

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibrant.errors import InputError
+from calibrant.runs import COMPLETE, Run
 from calibrant.runs.naming import file_name
 from calibrant.runs.tables import Listed
-from calibrant.runs import COMPLETE, Run
 from calibrant.storage import read_json
 
 RECORD = {

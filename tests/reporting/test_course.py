@@ -45,6 +45,14 @@ def test_what_was_not_watched_is_not_drawn() -> None:
     assert "logit" not in only.figure
 
 
+def test_what_is_only_rounding_is_zero() -> None:
+    rows = [{"done": done, "smallest_singular_value": 6.2e-15 * done} for done in (0.5, 1.0)]
+    course = course_of("CoOp", rows, "a")
+    assert course is not None
+    assert "smallest singular value of images, tuned classes: 0 at first, 0 at the end" in course.figure
+    assert "e−15" not in course.figure
+
+
 def test_the_page_has_the_course_of_every_run_that_has_one(make_run: Callable[..., RunResults], tmp_path: Path) -> None:
     first = dataclasses.replace(make_run("CoOp"), course=watched(new=False))
     other = dataclasses.replace(make_run("FLYP", "flyp", seed=2), course=watched(new=True))

@@ -67,13 +67,25 @@ def test_calibrators_that_do_the_same_share_a_sentence() -> None:
     found = [
         Effect(name, "id", calibrator, {}, {}, change, change, "dac", more)
         for name, change in (("pets", less), ("birds", even))
-        for calibrator in ("dac", "temperature")
+        for calibrator in ("dac", "dac+temperature")
     ]
     assert in_words(found) == [
-        "DAC and temperature scaling lower the calibration error on pets; "
+        "DAC and DAC followed by temperature scaling lower the calibration error on pets; "
         "do not change it by more than chance on birds.",
-        "The lowest log loss has DAC on pets (by more than chance) and birds. Chance may explain the others.",
+        "The lowest log loss has DAC on pets (by more than chance) and birds. Chance may explain the rest.",
     ]
+
+
+def test_the_figure_shows_the_calibrator_to_go_by_alone(
+    make_arguments: Callable[..., dict[str, Any]], make_run: Callable[..., RunResults], tmp_path: Path
+) -> None:
+    made = make_arguments("one")
+    made["probabilities"]["another"] = made["probabilities"]["none"]
+    text = write_report([replace(make_run(), sets=[SetResult(**made)])], tmp_path / "a.html").read_text("utf-8")
+    said = text[text.index("Calibration error: lower is better. one") :]
+    said = said[: said.index("<")]
+    assert "one, CoOp, temperature scaling" in said
+    assert "another" not in said
 
 
 def test_no_calibrator_may_be_the_best(

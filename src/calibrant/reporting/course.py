@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NEW = "new_class_"
+ROUNDING = 1e-9  # what is smaller, such as a singular value of fewer images than features, is 0
 MEASURED = {
     "accuracy": "share that is right",
     "signed_gap": "confidence minus accuracy",
@@ -74,10 +75,12 @@ def _lines(axes: Axes, rows: Sequence[Mapping[str, float]], key: str) -> None:
         if not known:
             continue
         colour, done = STANDINS[f"series-{series + 1}"], [row["done"] for row in known]
-        axes.plot(done, [row[prefix + key] for row in known], color=colour, linewidth=1.4, marker="os"[series], ms=3)
+        axes.plot(
+            done, [_rounded(row[prefix + key]) for row in known], color=colour, linewidth=1.4, marker="os"[series], ms=3
+        )
         before = known[-1].get(f"zero_shot_{prefix}{key}")
         if before is not None:
-            axes.axhline(before, color=colour, linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.7)
+            axes.axhline(_rounded(before), color=colour, linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.7)
     if key == "signed_gap":
         axes.axhline(0, color=STANDINS["muted"], linewidth=0.8)
     axes.set_title(MEASURED[key], fontsize=8.5, loc="left", color=STANDINS["ink"])
@@ -94,8 +97,12 @@ def _said(title: str, rows: Sequence[Mapping[str, float]], shown: Sequence[str])
         for key in shown:
             known = [row for row in rows if prefix + key in row]
             if known:
-                first, last = known[0][prefix + key], known[-1][prefix + key]
+                first, last = _rounded(known[0][prefix + key]), _rounded(known[-1][prefix + key])
                 before = known[-1].get(f"zero_shot_{prefix}{key}")
-                reference = "" if before is None else f", zero-shot {before:.3g}"
+                reference = "" if before is None else f", zero-shot {_rounded(before):.3g}"
                 parts.append(f"{MEASURED[key]}, {whose}: {first:.3g} at first, {last:.3g} at the end{reference}")
     return f"{title} while it was tuned. {'; '.join(parts)}."
+
+
+def _rounded(value: float) -> float:
+    return 0.0 if abs(value) < ROUNDING else value

@@ -121,7 +121,7 @@ def in_words(found: Sequence[Effect]) -> list[str]:
     alike: dict[tuple[tuple[str, Verdict], ...], list[str]] = {}
     for calibrator in dict.fromkeys(one.calibrator for one in found):
         does = tuple((one.set_name, one.verdict) for one in found if one.calibrator == calibrator)
-        alike.setdefault(does, []).append(calibrator_words(calibrator))
+        alike.setdefault(does, []).append(_in_a_list(calibrator))
     said = [f"{joined(names)} {_on_error(does, ONE if len(names) == 1 else SEVERAL)}." for does, names in alike.items()]
     return [*(f"{one[0].upper()}{one[1:]}" for one in said), *([_lowest(found)] if found else [])]
 
@@ -146,11 +146,16 @@ def _lowest(found: Sequence[Effect]) -> str:
         clear.append(_stands_out(here))
         sets.setdefault(here[0].lowest, []).append(f"{name} (by more than chance)" if clear[-1] else name)
     parts = [
-        f"{'no calibrator' if lowest == UNCALIBRATED else calibrator_words(lowest)} on {joined(names)}"
+        f"{'no calibrator' if lowest == UNCALIBRATED else _in_a_list(lowest)} on {joined(names)}"
         for lowest, names in sets.items()
     ]
-    chance = "" if all(clear) else " Chance may explain that." if not any(clear) else " Chance may explain the others."
+    chance = "" if all(clear) else " Chance may explain that." if not any(clear) else " Chance may explain the rest."
     return f"The lowest log loss has {'; '.join(parts)}.{chance}"
+
+
+def _in_a_list(calibrator: str) -> str:
+    """Name a calibrator without commas."""
+    return " followed by ".join(map(calibrator_words, calibrator.split("+")))
 
 
 def _stands_out(here: Sequence[Effect]) -> bool:

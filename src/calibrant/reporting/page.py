@@ -172,7 +172,7 @@ def _figures(number: int, rows: Sequence[Row]) -> tuple[tuple[str, Markup], ...]
     made = []
     for key, axis, heading, chosen in (
         ("accuracy", "share of images that is right", "How often it is right", after),
-        ("ece_debiased", "calibration error (debiased ECE)", "Calibration error: lower is better", rows),
+        ("ece_debiased", "calibration error (debiased ECE)", "Calibration error: lower is better", _to_go_by(rows)),
     ):
         calibrated = {row.calibrator for row in rows} != {UNCALIBRATED}
         marks = [
@@ -197,6 +197,14 @@ def _figures(number: int, rows: Sequence[Row]) -> tuple[tuple[str, Markup], ...]
             )
         )
     return tuple(made)
+
+
+def _to_go_by(rows: Sequence[Row]) -> list[Row]:
+    """Leave each run on each set its confidence as it is, and that of the calibrator to go by, which comes first."""
+    calibrators: dict[tuple[str, int], list[str]] = {}
+    for row in rows:
+        calibrators.setdefault((row.set_name, row.series), []).append(row.calibrator)
+    return [row for row in rows if row.calibrator in calibrators[row.set_name, row.series][:2]]
 
 
 def _courses(number: int, group: Sequence[MeasuredRun], lead: MeasuredRun) -> Iterable[Course]:

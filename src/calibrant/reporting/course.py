@@ -83,6 +83,9 @@ def _lines(axes: Axes, rows: Sequence[Mapping[str, float]], key: str) -> None:
             axes.axhline(_rounded(before), color=colour, linewidth=0.9, linestyle=(0, (4, 3)), alpha=0.7)
     if key == "signed_gap":
         axes.axhline(0, color=STANDINS["muted"], linewidth=0.8)
+    bottom, top = axes.get_ylim()
+    if top - bottom < ROUNDING:  # nothing but zeros
+        axes.set_ylim(-0.05, 0.05)
     axes.set_title(MEASURED[key], fontsize=8.5, loc="left", color=STANDINS["ink"])
     axes.set_xlim(0, 1.03)
     axes.set_xticks([0, 0.5, 1], ["start", "half", "end"])

@@ -51,7 +51,7 @@ def test_the_memory_of_any_training_set(count, classes, views, beta, seed):
 
 
 def test_answers_are_zero_shot_logits_plus_the_memory(encoder, train, cache, pixels):
-    recipe = load_recipe("tip-adapter", {"solver.views": 3}, "tiny")
+    recipe = load_recipe("tip-adapter", {"solver.views": 3, "parameterization.beta": 1.0}, "tiny")
     tuned = fit(encoder, train, recipe, cache=cache, progress=False)
     views = np.asarray(cache.features(encoder, train, 3, 1, augmentation=Augmentation((0.9, 1.0))), np.float64)
     features = encoder.encode_image(pixels)

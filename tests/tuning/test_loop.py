@@ -169,7 +169,8 @@ def test_wise_ft_is_the_mean_of_both_ends(encoder, train, cache):
 def test_lp_ft_starts_its_second_stage_at_the_probe(encoder, train, cache):
     zero = load_recipe("lp-ft", {**QUICK, "solver.steps": 0}, "tiny")
     first = fit(encoder, train, zero, cache=cache, progress=False).tensors()
-    probe = load_recipe("linear-probe", {"solver.iterations": 300, "solver.tolerance": 1e-5}, "tiny")
+    same = {f"solver.{name}": zero.stages[0].solver[name] for name in ("inverse_strength", "iterations", "tolerance")}
+    probe = load_recipe("linear-probe", same, "tiny")
     alone = fit(encoder, train, probe, cache=cache, progress=False).tensors()
     assert torch.equal(first["head.weight"], alone["head.weight"])
     assert np.isfinite(alone["head.bias"].numpy()).all()

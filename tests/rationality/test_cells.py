@@ -38,6 +38,7 @@ def test_a_table_by_hand() -> None:
         "odds_ratio": 3.0,
         "n": 12,
         "no_evidence": 2,
+        "outside": 0,
         "threshold": 0.5,
     }
     assert list(found) == list(expected)
@@ -78,6 +79,28 @@ def test_no_evidence_is_never_valid_and_changes_no_cell(cases: list[tuple[bool, 
     assert more["no_evidence"] == found["no_evidence"] + 2
 
 
+def test_objects_outside_the_image_are_left_out_and_counted() -> None:
+    away = [False] * 12 + [True] * 3
+    correct, mass = [*CORRECT, True, False, True], [*MASS, 0.0, 0.0, NAN]
+    found, inside = summary(correct, mass, outside=away), summary(CORRECT, MASS)
+    assert found == {**inside, "n": 15, "outside": 3}
+    assert summary(correct, mass)["RW"] == pytest.approx(3 / 12)  # not named: their evidence is invalid
+    unit = np.arange(15) // 2
+    sure = summary_with_intervals(correct, mass, outside=away, units=unit, resamples=30)
+    alone = summary_with_intervals(CORRECT, MASS, units=unit[:12], resamples=30)
+    assert str(sure) == str({**alone, "n": 15, "outside": 3})  # as text, in which NaN equals NaN
+    changed = [1.0 if share < 0.5 else share for share in MASS]
+    after = (correct, [*changed, 1.0, 1.0, 1.0])
+    change = summary_difference((correct, mass), after, outside=away, units=unit, resamples=30)
+    alone = summary_difference((CORRECT, MASS), (CORRECT, changed), units=unit[:12], resamples=30)
+    assert str(change) == str(alone)
+    nothing = summary_with_intervals([True], [0.0], outside=[True], resamples=5)
+    assert nothing["outside"] == 1
+    assert math.isnan(nothing["PT"].value)
+    with pytest.raises(InputError, match="true or false for each of 12 images"):
+        summary(CORRECT, MASS, outside=[0.2] * 12)
+
+
 def test_what_has_no_denominator_is_nan() -> None:
     nobody = summary([False, False], [0.9, 0.1])
     assert math.isnan(nobody["PT"])
@@ -115,7 +138,7 @@ def test_intervals_hold_their_values_and_are_those_of_redrawn_sets() -> None:
     plain = summary(correct, mass)
     assert list(found) == list(plain)
     for name, value in plain.items():
-        if name not in ("n", "no_evidence", "threshold"):
+        if name not in ("n", "no_evidence", "outside", "threshold"):
             assert found[name].value == pytest.approx(value)
             assert found[name].low <= value <= found[name].high
     redrawn = []

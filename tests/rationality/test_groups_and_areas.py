@@ -50,6 +50,14 @@ def test_groups_are_measured_by_themselves() -> None:
         assert row["measures"]["PT"].value == pytest.approx(summary(correct[here], mass[here])["PT"])
     together = sum(row["n"] * row["measures"]["undefined"].value for row in rows)
     assert together == pytest.approx(np.isnan(mass).sum())
+    away = np.arange(200) % 10 == 1
+    apart = by_group(correct, mass, groups, outside=away, units=np.arange(200) // 2, resamples=20)
+    for row in apart:
+        here = (groups == row["group"]) & ~away
+        assert row["measures"]["outside"] == row["n"] / 10
+        assert row["measures"]["PT"].value == pytest.approx(summary(correct[here], mass[here])["PT"])
+    point = threshold_curve(correct, mass, [0.5], outside=away, resamples=20)[0]
+    assert point["PT"].value == pytest.approx(summary(correct, mass, outside=away)["PT"])
     with pytest.raises(InputError, match="the groups have shape"):
         by_group(correct, mass, groups[:3])
 

@@ -12,7 +12,7 @@ from calibrant.metrics import Estimate
 from calibrant.metrics.binomial import share
 from calibrant.metrics.bootstrap import percentiles, redraw, unit_index
 from calibrant.metrics.intervals import check_options
-from calibrant.rationality.cells import THRESHOLD, cell_table, checked, measures_of
+from calibrant.rationality.cells import THRESHOLD, cell_table, checked, counts_of, inside_of, measures_of
 from calibrant.rationality.heat_maps import Bool
 
 REDRAWN = ("PT_minus_valid", "IR_minus_accuracy", "odds_ratio")
@@ -24,6 +24,7 @@ def summary_with_intervals(
     relevance_mass: Any,
     *,
     threshold: float = THRESHOLD,
+    outside: Any = None,
     units: Any = None,
     level: float = 0.95,
     resamples: int = 1000,
@@ -38,6 +39,7 @@ def summary_with_intervals(
         correct: bool [N].
         relevance_mass: float [N]; NaN where there is no evidence.
         threshold: from which mass on evidence is valid.
+        outside: bool [N], images to leave out, as for `summary`.
         units: one value [N] per image, equal for images that depend on each other (a drawing, a patient); None if all
             are independent.
         level: confidence.
@@ -46,7 +48,8 @@ def summary_with_intervals(
 
     Returns:
         The measures of `summary` as `Estimate`, whose ends are NaN where there is no interval: without a denominator,
-        or where no redrawn set changes the value or one has none; ``n``, ``no_evidence`` and ``threshold`` as numbers.
+        or where no redrawn set changes the value or one has none; ``n``, ``no_evidence``, ``outside`` and
+        ``threshold`` as numbers.
 
     Raises:
         InputError: as for `summary`, or if an option is out of range.
@@ -58,14 +61,16 @@ def summary_with_intervals(
     """
     check_options(level, resamples)
     right, mass = checked(correct, relevance_mass, threshold)
+    inside = inside_of(outside, len(mass))
+    counts = counts_of(mass, inside, threshold)
+    right, mass, units = right[inside], mass[inside], _units_of(units, inside)
     unit, many = unit_index(units, len(mass))
     table = cell_table(right, mass, threshold)
-    found = _shares(right, mass, threshold, units if units is None else unit, level)
+    found = _shares(right, mass, threshold, units, level)
     values = measures_of(table.sum(axis=0))
     drawn = measures_of(_redrawn(table[..., None], unit, resamples, seed)[..., 0]) if many > 1 else None
     for name in REDRAWN:
         found[name] = _estimate(float(values[name]), None if drawn is None else drawn[name], level)
-    counts = {"n": len(mass), "no_evidence": int(np.isnan(mass).sum()), "threshold": threshold}
     return {**{name: found[name] for name in values}, **counts}
 
 
@@ -74,6 +79,7 @@ def summary_difference(
     after: tuple[Any, Any],
     *,
     threshold: float = THRESHOLD,
+    outside: Any = None,
     units: Any = None,
     level: float = 0.95,
     resamples: int = 1000,
@@ -88,6 +94,7 @@ def summary_difference(
         before: whether one model is right, bool [N], and its relevance mass, float [N].
         after: the same of the other model.
         threshold: from which mass on evidence is valid.
+        outside: bool [N], images to leave out, as for `summary`.
         units: one value [N] per image, equal for images that depend on each other; None if all are independent.
         level: confidence.
         resamples: redrawn sets.
@@ -109,13 +116,19 @@ def summary_difference(
     (one, first), (other, second) = (checked(*model, threshold) for model in (before, after))
     if len(one) != len(other):
         raise InputError(f"a paired difference needs the same images, not {len(one)} and {len(other)}")
-    unit, many = unit_index(units, len(one))
-    tables = np.stack([cell_table(one, first, threshold), cell_table(other, second, threshold)], axis=-1)
+    inside = inside_of(outside, len(one))
+    unit, many = unit_index(_units_of(units, inside), int(inside.sum()))
+    tables = np.stack([cell_table(one, first, threshold), cell_table(other, second, threshold)], axis=-1)[inside]
     values = _difference(tables.sum(axis=0))
     drawn = _difference(_redrawn(tables, unit, resamples, seed)) if many > 1 else None
     return {
         name: _estimate(float(value), None if drawn is None else drawn[name], level) for name, value in values.items()
     }
+
+
+def _units_of(units: Any, inside: Bool) -> Any:
+    """Number the units of the images that are left; None if all images are independent."""
+    return None if units is None else unit_index(units, len(inside))[0][inside]
 
 
 def _shares(right: Bool, mass: Float64, threshold: float, units: Any, level: float) -> dict[str, Estimate]:

@@ -15,24 +15,30 @@ WRONG, RIGHT = range(2)
 VALID, INVALID, UNDEFINED = range(3)
 
 
-def summary(correct: Any, relevance_mass: Any, threshold: float = THRESHOLD) -> dict[str, float]:
+def summary(
+    correct: Any, relevance_mass: Any, threshold: float = THRESHOLD, *, outside: Any = None
+) -> dict[str, float]:
     """Measure whether a model is right, and right for the right reason.
 
     Evidence is valid where the relevance mass is at least the threshold. Images without evidence are undefined: they
-    stand in no cell and count for nothing but ``undefined``, so the accuracy here is that of the others.
+    stand in no cell and count for nothing but ``undefined``, so the accuracy here is that of the others. Images whose
+    object was cropped away have invalid evidence; those named in `outside` are left out and counted instead.
 
     Args:
         correct: bool [N], whether the answer is right.
         relevance_mass: float [N], 0 to 1, as `relevance_mass` gives it; NaN where there is no evidence.
         threshold: from which mass on evidence is valid.
+        outside: bool [N], whether the object lies outside the image, so that no evidence could be valid; None leaves
+            no image out.
 
     Returns:
         ``RR``, ``RW``, ``WR``, ``WW`` (shares of the images that have evidence; the first letter says whether the
-        answer is right or wrong, the second the evidence), ``undefined`` (share of all images), ``PT`` = RR / (RR + RW)
-        (Prediction Trustworthiness), ``IR`` = RR / (RR + WR) (Inference Reliability), ``accuracy`` = RR + RW, ``valid``
-        = RR + WR, ``PT_minus_valid``, ``IR_minus_accuracy`` and ``odds_ratio`` = RR WW / (RW WR) (0, 0 and 1 where
-        answer and evidence have nothing to do with each other), ``n`` (images), ``no_evidence`` (how many of them) and
-        ``threshold``. NaN where the denominator is 0, as PT is if no answer is right.
+        answer is right or wrong, the second the evidence), ``undefined`` (share of the images that are not left out),
+        ``PT`` = RR / (RR + RW) (Prediction Trustworthiness), ``IR`` = RR / (RR + WR) (Inference Reliability),
+        ``accuracy`` = RR + RW, ``valid`` = RR + WR, ``PT_minus_valid``, ``IR_minus_accuracy`` and ``odds_ratio`` =
+        RR WW / (RW WR) (0, 0 and 1 where answer and evidence have nothing to do with each other), ``n`` (images),
+        ``no_evidence`` and ``outside`` (how many of them) and ``threshold``. NaN where the denominator is 0, as PT is
+        if no answer is right.
 
     Raises:
         InputError: if lengths differ, a mass is no share, or the threshold is none.
@@ -46,9 +52,10 @@ def summary(correct: Any, relevance_mass: Any, threshold: float = THRESHOLD) -> 
         (0.667, 0.667, 0.75, 0.25)
     """
     right, mass = checked(correct, relevance_mass, threshold)
-    sums = cell_table(right, mass, threshold).sum(axis=0)
+    inside = inside_of(outside, len(mass))
+    sums = cell_table(right[inside], mass[inside], threshold).sum(axis=0)
     values = {name: float(value) for name, value in measures_of(sums).items()}
-    return {**values, "n": len(mass), "no_evidence": int(np.isnan(mass).sum()), "threshold": threshold}
+    return {**values, **counts_of(mass, inside, threshold)}
 
 
 def checked(correct: Any, relevance_mass: Any, threshold: float = THRESHOLD) -> tuple[Bool, Float64]:
@@ -75,6 +82,33 @@ def checked(correct: Any, relevance_mass: Any, threshold: float = THRESHOLD) -> 
     if not 0 <= threshold <= 1:
         raise InputError(f"the threshold of the relevance mass is a share from 0 to 1, not {threshold}")
     return right.astype(bool), mass.astype(np.float64)
+
+
+def inside_of(outside: Any, images: int) -> Bool:
+    """Say which images have their object in them, bool [N].
+
+    Args:
+        outside: bool [N], whether the object lies outside; None if no image is to be left out.
+        images: N.
+
+    Returns:
+        The opposite.
+
+    Raises:
+        InputError: if it is not one true or false per image.
+    """
+    if outside is None:
+        return np.ones(images, dtype=bool)
+    flags = as_array(outside, "outside")
+    if flags.shape != (images,) or flags.dtype.kind != "b":
+        raise InputError(f"outside must say true or false for each of {images} images")
+    return ~flags
+
+
+def counts_of(mass: Float64, inside: Bool, threshold: float) -> dict[str, float]:
+    """Count all images, those without evidence, and those whose object lies outside; the threshold stands beside."""
+    without = int(np.isnan(mass[inside]).sum())
+    return {"n": len(mass), "no_evidence": without, "outside": int((~inside).sum()), "threshold": threshold}
 
 
 def cell_table(right: Bool, mass: Float64, threshold: float) -> Float64:

@@ -16,6 +16,7 @@ def threshold_curve(
     relevance_mass: Any,
     thresholds: Sequence[float] = THRESHOLDS,
     *,
+    outside: Any = None,
     units: Any = None,
     level: float = 0.95,
     resamples: int = 1000,
@@ -27,6 +28,7 @@ def threshold_curve(
         correct: bool [N].
         relevance_mass: float [N]; NaN where there is no evidence.
         thresholds: T shares, from which mass on evidence is valid.
+        outside: bool [N], images to leave out, as for `summary`.
         units: one value [N] per image, equal for images that depend on each other; None if all are independent.
         level: confidence.
         resamples: redrawn sets, the same for every threshold.
@@ -46,5 +48,5 @@ def threshold_curve(
     """
     if len(thresholds) == 0:
         raise InputError("a curve needs at least one threshold")
-    options = {"units": units, "level": level, "resamples": resamples, "seed": seed}
+    options = {"outside": outside, "units": units, "level": level, "resamples": resamples, "seed": seed}
     return [summary_with_intervals(correct, relevance_mass, threshold=one, **options) for one in thresholds]

@@ -11,7 +11,7 @@ from calibrant.errors import InputError
 from calibrant.metrics.bootstrap import unit_index
 from calibrant.metrics.groups import TOO_FEW
 from calibrant.rationality.cell_intervals import summary_with_intervals
-from calibrant.rationality.cells import THRESHOLD, checked
+from calibrant.rationality.cells import THRESHOLD, checked, inside_of
 
 QUARTERS = ("1st quarter", "2nd quarter", "3rd quarter", "4th quarter")
 OUTSIDE = "outside the image"
@@ -33,6 +33,7 @@ def by_group(
     groups: Any,
     *,
     threshold: float = THRESHOLD,
+    outside: Any = None,
     units: Any = None,
     fewest: int = 30,
     level: float = 0.95,
@@ -46,6 +47,7 @@ def by_group(
         relevance_mass: float [N]; NaN where there is no evidence.
         groups: the group of each image [N], any plain type.
         threshold: from which mass on evidence is valid.
+        outside: bool [N], images to leave out, as for `summary`.
         units: one value [N] per image, equal for images that depend on each other; None if all are independent.
         fewest: groups of fewer units than this carry the note "too few to tell".
         level: confidence.
@@ -68,13 +70,13 @@ def by_group(
     if names.shape != right.shape:
         raise InputError(f"there are {len(right)} images but the groups have shape {list(names.shape)}")
     unit, _ = unit_index(units, len(right))
+    options: dict[str, Any] = {"threshold": threshold, "level": level, "resamples": resamples, "seed": seed}
+    away = ~inside_of(outside, len(right))
     found = []
     for name in np.unique(names):
         here = np.flatnonzero(names == name)
         own = None if units is None else unit[here]
-        measures = summary_with_intervals(
-            right[here], mass[here], threshold=threshold, units=own, level=level, resamples=resamples, seed=seed
-        )
+        measures = summary_with_intervals(right[here], mass[here], outside=away[here], units=own, **options)
         many = len(np.unique(unit[here]))
         note = TOO_FEW if many < fewest else ""
         found.append(GroupCells(group=str(name), n=len(here), units=many, note=note, measures=measures))

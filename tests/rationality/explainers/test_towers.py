@@ -151,6 +151,20 @@ def test_tuned_models_are_explained_as_they_are(method: str) -> None:
     assert torch.equal(model.logits(pixels, CLASSES), before)
 
 
+@pytest.mark.parametrize("method", ["maple", "vpt", "clip-adapter", "clip-lora"])
+def test_what_a_method_adds_is_there_and_is_no_patch(method: str) -> None:
+    model, pixels = tuned(method=method), pixels_for("class-token")
+    with attention_maps(model.encoder.network.visual) as maps:
+        features = model.parameterization.image_features(pixels.clone().requires_grad_())
+    weights = list(maps.values())[-1]
+    added = weights.shape[-1] - 17
+    assert (added > 0) == (method in ("maple", "vpt"))
+    cosines = (features * model.text_features(CLASSES)[TARGETS]).sum()
+    (slope,) = torch.autograd.grad(cosines, [weights])
+    expected = (slope * weights).relu().mean(dim=1)[:, 0, 1:17].reshape(3, 4, 4).detach().numpy()
+    close(explain("attention-gradient", model, pixels), expected)
+
+
 def test_the_score_is_that_of_the_tuned_model() -> None:
     model, pixels = tuned(method="vpt"), pixels_for("class-token")
     assert not np.allclose(explain("grad-eclip", model, pixels), explain("grad-eclip", model.zero_shot, pixels))

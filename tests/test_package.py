@@ -147,8 +147,9 @@ def test_rationality_is_measured_without_torch() -> None:
 import calibrant as cb
 mass = cb.rationality.relevance_mass([[[1.0, 0.0]], [[0.0, 1.0]]], [[[True, False]], [[True, False]]])
 print(cb.rationality.summary([True, True], mass)["PT"])
+print(cb.rationality.rank_correlation([[[1.0, 0.0]]], [[[0.0, 1.0]]])[0].round(6))
 """
-    assert run_python(code).strip() == "0.5"
+    assert run_python(code).split() == ["0.5", "-1.0"]
 
 
 def test_bare_logits_are_evaluated_without_torch(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Prediction rationality: whether answers are right, and whether they rest on the object.
 
-The measures need NumPy only. What makes maps (`explainers`) and checks explainers (`sanity`) needs torch: `explainer`
-and `EXPLAINERS` are loaded when they are first used.
+The measures need NumPy and SciPy only. What makes maps (`explainers`) and checks explainers (`sanity`) needs torch, but
+for their agreement: `explainer` and `EXPLAINERS` are loaded when they are first used.
 """
 
 from __future__ import annotations
@@ -23,14 +23,22 @@ from calibrant.rationality.right_reason import RightReason, right_reason_summary
 if TYPE_CHECKING:
     from calibrant.rationality.explainers.registry import EXPLAINERS as EXPLAINERS
     from calibrant.rationality.explainers.registry import explainer as explainer
+    from calibrant.rationality.sanity.agreement import agreement as agreement
+    from calibrant.rationality.sanity.agreement import rank_correlation as rank_correlation
 
-_NEED_TORCH = ("EXPLAINERS", "explainer")
+_LATER = {
+    "EXPLAINERS": "calibrant.rationality.explainers.registry",
+    "explainer": "calibrant.rationality.explainers.registry",
+    "agreement": "calibrant.rationality.sanity.agreement",  # ranks are SciPy's, which is slow to import
+    "rank_correlation": "calibrant.rationality.sanity.agreement",
+}
 
 __all__ = [
     "EXPLAINERS",
     "AreaMatched",
     "HeatMaps",
     "RightReason",
+    "agreement",
     "area_matched",
     "area_quarters",
     "best_iou",
@@ -40,6 +48,7 @@ __all__ = [
     "map_statistics",
     "object_area",
     "pointing_game",
+    "rank_correlation",
     "relevance_mass",
     "relevance_rank",
     "resized",
@@ -55,6 +64,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _NEED_TORCH:
-        return getattr(importlib.import_module("calibrant.rationality.explainers.registry"), name)
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module 'calibrant.rationality' has no attribute '{name}'")

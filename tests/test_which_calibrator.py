@@ -13,7 +13,7 @@ import pytest
 from calibrant.metrics import calibration_error, ece_difference, noise_floor
 from calibrant.metrics.scores import sample_scores
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")

@@ -19,11 +19,11 @@ FLOORS = (
     {"storage", "arrays", "progress"},
     {"models", "data", "metrics", "predictions"},
     {"tuning", "calibration"},
-    {"measuring"},
-    {"steps", "rationality"},
+    {"measuring", "rationality"},
+    {"steps"},
     {"reporting", "studies"},
-    {"report", "catalogue"},
-    {"demo"},
+    {"report", "catalogue", "explaining"},
+    {"demo", "explain"},
     {"cli"},
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -1,4 +1,4 @@
-"""What there is: methods, models, data sets, calibrators and metrics, as rows."""
+"""What there is: methods, models, data sets, calibrators, metrics and explainers, as rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def rows(kind: str) -> Rows:
     """List everything of one kind.
 
     Args:
-        kind: ``"methods"``, ``"models"``, ``"data"``, ``"calibrators"`` or ``"metrics"``.
+        kind: ``"methods"``, ``"models"``, ``"data"``, ``"calibrators"``, ``"metrics"`` or ``"explainers"``.
 
     Returns:
         One row each.
@@ -111,10 +111,27 @@ def _metrics() -> Rows:
     return [{"name": name, "definition": text, "better": BETTER.get(name, "")} for name, text in known.items()]
 
 
+def _explainers() -> Rows:
+    from calibrant.rationality import EXPLAINERS
+
+    return [
+        {
+            "name": name,
+            "what": (member.__doc__ or "").splitlines()[0],
+            "explains": member.explains,
+            "layers": member.layers_read,
+            "parameters": [f"{key}={value}" for key, value in member().parameters().items()],
+            "source": member.paper,
+        }
+        for name, member in EXPLAINERS.items()
+    ]
+
+
 KINDS: dict[str, Callable[[], Rows]] = {
     "methods": _methods,
     "models": _models,
     "data": _data,
     "calibrators": _calibrators,
     "metrics": _metrics,
+    "explainers": _explainers,
 }

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from calibrant.deciding.prevalence import with_frequencies, with_prior
 from calibrant.deciding.unknown_images import against_unknown, holds_unknown, only_unknown
 from calibrant.errors import InputError
@@ -15,7 +13,7 @@ from calibrant.measuring import about, measure
 from calibrant.measuring.expected_cost import given_costs, refuse_unmeasured, thresholds, with_costs
 from calibrant.measuring.two_models import differences, same_samples
 from calibrant.runs.source import Source
-from calibrant.storage import write_json
+from calibrant.storage import finite, write_json
 
 if TYPE_CHECKING:
     from calibrant.calibration import Costs
@@ -94,7 +92,7 @@ def evaluate(
         found = with_costs([{**one, "seen": known} for one in measured], stored, calibrators, priced)
         found = with_frequencies(ours.run, found, calibrators)
         if ours.run is not None and measures is None and level is not None and prior is None:
-            write_json(ours.run.metrics_file(about(stored, "data"), about(stored, "split")), _finite(found))
+            write_json(ours.run.metrics_file(about(stored, "data"), about(stored, "split")), finite(found))
         other = None if theirs is None else theirs.same_set(stored, data, data_options, offline)
         if theirs is not None and other is not None:
             other = same_samples(stored, other, theirs.name)
@@ -128,12 +126,3 @@ def _definitions(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         for measured in (one["measures"], one.get("as_published", {})):
             found |= {name: value["definition"] for name, value in measured.items()}
     return found
-
-
-def _finite(value: Any) -> Any:
-    """Write an infinite loss as None, since JSON has no infinity."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

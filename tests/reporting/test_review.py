@@ -15,7 +15,7 @@ from PIL import Image
 
 from calibrant.errors import InputError
 from calibrant.rationality.judgements import WORDS
-from calibrant.reporting.overlays import overlay
+from calibrant.rationality.overlays import overlay
 from calibrant.reporting.review import review_page
 
 MAP = np.outer(np.arange(8), np.arange(8))

@@ -8,12 +8,12 @@ import typer
 
 
 def list_command(
-    kind: Annotated[str, typer.Argument(help="methods, models, data, calibrators or metrics.")],
+    kind: Annotated[str, typer.Argument(help="methods, models, data, calibrators, metrics or explainers.")],
     name: Annotated[str | None, typer.Argument(help="One of them, with everything that is known of it.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Remarks and sources of all methods, too.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
-    """List methods, models, data sets, calibrators or metrics, with sources and licences.
+    """List methods, models, data sets, calibrators, metrics or explainers, with sources and licences.
 
     Example: `calibrant list methods`, or `calibrant list methods promptsrc`
     """
@@ -32,5 +32,7 @@ def list_command(
         print_remarks(chosen if everything else ())
     elif kind == "calibrators":
         print_calibrators(chosen)
+    elif kind == "explainers":  # what each computes is a formula, which comes with its name
+        show.as_table([{key: value for key, value in row.items() if key != "what"} for row in chosen])
     else:
         show.as_table(chosen)

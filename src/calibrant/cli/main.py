@@ -10,6 +10,7 @@ from calibrant.cli.calibrate import calibrate
 from calibrant.cli.classify import classify
 from calibrant.cli.demo import demo
 from calibrant.cli.evaluate import evaluate
+from calibrant.cli.explain import explain
 from calibrant.cli.group import Commands
 from calibrant.cli.list import list_command
 from calibrant.cli.predict import predict
@@ -29,6 +30,7 @@ app.command()(tune)
 app.command()(predict)
 app.command()(calibrate)
 app.command()(evaluate)
+app.command()(explain)
 app.command()(sweep)
 app.command()(classify)
 app.command()(report)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import typer
+
+
+NAME = 24  # characters; longer names may be broken
 
 
 def as_json(value: Any) -> None:
@@ -25,7 +28,10 @@ def as_table(rows: Sequence[Mapping[str, Any]], title: str | None = None) -> Non
     names = list(rows[0]) if rows else []
     for name in names:
         numeric = all(isinstance(row.get(name), (int, float)) for row in rows)
-        table.add_column(escape(name.replace("_", " ")), justify="right" if numeric else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if numeric else "left"
+        # a name is what people copy, unless it leaves no room for anything else
+        whole = name == "name" and max(len(str(row[name])) for row in rows) <= NAME
+        table.add_column(escape(name.replace("_", " ")), justify=justify, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(escape(_cell(row.get(name))) for name in names))
     Console().print(table)

@@ -174,9 +174,27 @@ class Preprocessing:
         Raises:
             InputError: if the image is not uint8 [H, W, 3].
         """
+        return self.normalise(self.seen(image))
+
+    def seen(self, image: Pixels) -> Pixels:
+        """Show the part of an image that the model sees, as large as it sees it.
+
+        Args:
+            image: uint8 [H, W, 3].
+
+        Returns:
+            uint8 [*size, 3].
+
+        Raises:
+            InputError: if the image is not uint8 [H, W, 3].
+
+        Example:
+            >>> Preprocessing((64, 64)).seen(np.zeros((480, 640, 3), np.uint8)).shape
+            (64, 64, 3)
+        """
         _check(image)
         # an image that already has the size needs no Pillow at all
-        return self.normalise(image if image.shape[:2] == self.size else self._resized(image))
+        return image if image.shape[:2] == self.size else self._resized(image)
 
     def mask(self, mask: Mask) -> Mask:
         """Carry an object mask to the pixels that the model reads, by the nearest pixel; padding is not of the object.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 from typing import Any
 
 from calibrant.arrays import Array
 from calibrant.errors import InputError
 from calibrant.rationality.judgements import COLUMNS, WORDS
-from calibrant.reporting.overlays import SMALLEST, Picture, enlarged, legend, overlay, png
+from calibrant.rationality.overlays import SMALLEST, Picture, enlarged, jpeg, legend, overlay, png
 from calibrant.storage import digest
 
 LARGEST = 320  # pixels of the longer edge: 100 photographs then make a page of a few megabytes
@@ -77,11 +76,7 @@ def _shown(image: Picture, heat_map: Array, name: str, target: str) -> dict[str,
 
 
 def _jpeg(picture: Picture) -> str:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=QUALITY)
-    return _address("jpeg", buffer.getvalue())
+    return _address("jpeg", jpeg(picture, QUALITY))
 
 
 def _address(kind: str, content: bytes) -> str:

@@ -33,6 +33,7 @@ HEADINGS = {
     "ece_noise_floor": "floor",
 }
 SHARES = {"balanced_accuracy", "macro_f1", "fpr95", "sensitivity", "specificity", "ppv", "npv", "signed_gap", "passing"}
+SHARES |= {"PT", "IR", "RW", "valid"}
 
 
 def measures_table(

@@ -1,4 +1,4 @@
-"""The files of a run folder; this is the one place that knows their names."""
+"""The files of a run folder; this and `explained_files` are the places that know their names."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from calibrant.runs import tables
+from calibrant.runs.explained_files import ExplainedFiles
 from calibrant.runs.naming import file_name
 from calibrant.runs.tables import Listed
 
@@ -69,6 +70,19 @@ class RunFiles:
 
     def prior_file(self, name: str) -> Path:
         return self.path / "priors" / f"{name}.json"
+
+    @property
+    def right_reason_file(self) -> Path:
+        return self.path / "right_reason.json"
+
+    def explained_files(self, data: str, split: str, way: str) -> ExplainedFiles:
+        return ExplainedFiles(self.path / "explained" / f"{file_name(data)}.{split}.{way}")
+
+    def explained(self) -> Iterator[ExplainedFiles]:
+        """Find what was explained, one evaluation set and explainer after another."""
+        for folder in sorted((self.path / "explained").glob("*")):
+            if (files := ExplainedFiles(folder)).measures_file.is_file():
+                yield files
 
     # ---- tables -----------------------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ def predict_for_run(
         data: as for `predict`.
         split: as for `predict`.
         data_options: for `load_data`, where `data` is a name; what is left out is as in tuning, see `Run.open_data`.
-        options: `batch_size`, `offline` and `progress`, as for `predict`.
+        options: `templates`, `batch_size`, `offline` and `progress`, as for `predict`.
 
     Returns:
         The predictions.
@@ -51,7 +51,7 @@ def predict_for_run(
     refuse_tuned_as_new(run, chosen)
     refuse_nothing_known(run, chosen)
     file = run.predictions_file(chosen.name, chosen.split)
-    templates = given.get("templates") or run.templates
+    templates = options.pop("templates", None) or given.get("templates") or run.templates
     made_of = {
         "run_weights": run.record["weights"],
         "data_fingerprint": chosen.fingerprint,

@@ -138,6 +138,20 @@ def png(picture: Picture) -> bytes:
     return buffer.getvalue()
 
 
+def jpeg(picture: Picture, quality: int = 85) -> bytes:
+    r"""Write a picture (uint8 [H, W, 3]) as the bytes of a JPEG file, its colours as sharp as its greys.
+
+    Example:
+        >>> jpeg(np.zeros((2, 2, 3), np.uint8))[:2]
+        b'\xff\xd8'
+    """
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling=0)
+    return buffer.getvalue()
+
+
 def legend(steps: int = 9) -> list[str]:
     """Give the colours from little to much relevance, as they appear over a plain image.
 

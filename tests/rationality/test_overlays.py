@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from calibrant.errors import InputError
-from calibrant.reporting.overlays import enlarged, legend, overlay, png, side_by_side
+from calibrant.rationality.overlays import enlarged, legend, overlay, png, side_by_side
 
 GREY = np.full((64, 64, 3), 128, np.uint8)
 

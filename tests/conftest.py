@@ -1,9 +1,11 @@
-"""What all tests share: no network, no display, reproducible examples."""
+"""What all tests share: no network, no display, one browser, reproducible examples."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
@@ -43,3 +45,38 @@ def pytest_configure() -> None:
 def pytest_unconfigure() -> None:
     """Give the network back."""
     _patch.undo()
+
+
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync --disable-dev-shm-usage"
+)
+
+
+def _program(variable: str, *names: str) -> str:
+    found = os.environ.get(variable) or next(filter(None, map(shutil.which, names)), None)
+    if found:
+        return found
+    message = f"{names[0]} is missing: run scripts/install_chromium.sh, or set {variable} to its path"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One headless Chromium for all pages; what it logs can be read."""
+    chromium = _program("CHROMIUM", "chromium", "chromium-browser", "google-chrome")
+    driver = _program("CHROMEDRIVER", "chromedriver")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in FLAGS.split():
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options=options, service=Service(driver))
+    yield opened
+    opened.quit()

@@ -73,7 +73,7 @@ types: .venv/installed-dev
 	@$(BIN)/mypy
 
 docs: .venv/installed-dev
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
 	@echo "build/site/index.html"
 
 benchmarks: .venv/installed

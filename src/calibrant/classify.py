@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from calibrant.deciding.answer_table import TOP, AnswerTable, Row, open_table
 from calibrant.deciding.decisions import Decider, decider_of
+from calibrant.deciding.illustrated import illustrator_of
 from calibrant.errors import InputError
 from calibrant.storage import digest
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from calibrant.calibration import Calibrator, Costs, Prior
     from calibrant.deciding.prevalence import AssumedPrior
     from calibrant.predictions import Predictions
+    from calibrant.rationality.illustrating import Illustrator
+    from calibrant.rationality.way import Way
     from calibrant.runs import Run
     from calibrant.tuning.tuned_model import TunedModel
 
@@ -39,6 +42,8 @@ def classify(
     prior: AssumedPrior | None = None,
     none_of_these: str | None = None,
     keep_known: float = 0.95,
+    explain: str | Path | None = None,
+    way: Way | None = None,
     batch_size: int = 64,
     offline: bool = False,
     progress: bool = False,
@@ -68,6 +73,11 @@ def classify(
             these`` of images that look like none of the classes.
         keep_known: the share of images of the classes that is not to be called so; the threshold of the score is fitted
             for it on the validation images.
+        explain: a folder in which a picture of every image is written, with a heat map of what speaks for the answer.
+            The columns ``overlay`` and ``evidence`` name it and say whether the map points anywhere; a run that has
+            learnt it (see `calibrant.explain.explain`) adds ``right_reason``, how sure it is that the answer is right
+            and rests on the object.
+        way: how to explain, by default the attention gradient of the last block.
         batch_size: images at a time.
         offline: never open a socket.
         progress: show a progress bar.
@@ -76,11 +86,11 @@ def classify(
         How many images were ``classified``, ``already_there`` and ``unreadable``, and what is wrong with the
         ``first_unreadable``; with `abstain` or `costs` also how many ``unsure`` or to ``ask`` about, and under
         ``evidence`` what is known of these decisions; with `none_of_these` how many are ``none of these``, with `prior`
-        the class frequencies under ``prior``.
+        the class frequencies under ``prior``; with `explain` the folder under ``overlays``.
 
     Raises:
-        InputError: if run, images, table, classes, calibrator, costs, prior or score cannot be used, or no confidence
-            keeps the promise of `abstain`.
+        InputError: if run, images, table, classes, calibrator, costs, prior, score or explainer cannot be used, or no
+            confidence keeps the promise of `abstain`.
     """
     from calibrant.calibrate import calibrator_digest, calibrator_of
     from calibrant.calibration import PriorCorrection
@@ -98,19 +108,23 @@ def classify(
     decider = decider_of(run, chosen, names, abstain=abstain, costs=costs, prior=assumed, known=known, offline=offline)
     if assumed is not None:
         chosen = PriorCorrection(chosen, assumed)
-    table = open_table(to, () if decider is None else decider.columns)
-    decides = [] if decider is None else [decider.identity()]
-    made_by = digest(run.record["weights"], names, run.templates, calibrator_digest(chosen), *decides)[:12]
+    illustrator = illustrator_of(run, explain, way, chosen, offline=offline)
+    beside = [one for one in (decider, illustrator) if one is not None]
+    table = open_table(to, [column for one in beside for column in one.columns])
+    made_of = [one.identity() for one in beside]
+    made_by = digest(run.record["weights"], names, run.templates, calibrator_digest(chosen), *made_of)[:12]
     done = _done_before(table, made_by, to)
     waiting = [file for file in files if str(file) not in done]
     result: dict[str, Any] = {"classified": 0, "already_there": len(files) - len(waiting), "unreadable": 0}
     result |= dict.fromkeys(() if decider is None else decider.handed_on, 0)
     if waiting:
-        answerer = _Answerer(run.tuned_model(offline=offline), names, chosen, decider, run.image_options)
+        answerer = _Answerer(run.tuned_model(offline=offline), names, chosen, run.image_options, decider, illustrator)
         for rows in map(answerer.rows, _batches(waiting, **streaming)):
             table.append([{**row, "made_by": made_by} for row in rows])
             _count(rows, result)
     table.finish()
+    if explain is not None:
+        result["overlays"] = str(explain)
     if assumed is not None:
         result["prior"] = {"says": prior_sentence(assumed), **prior_record(run, assumed)}
     return result if decider is None else {**result, "evidence": decider.says()}
@@ -131,7 +145,7 @@ def _prior(
     sample = evenly(files, ESTIMATE_ON)
 
     def estimate_on() -> npt.NDArray[np.float64]:
-        asked = _Answerer(run.tuned_model(offline=offline), names, calibrator, None, run.image_options)
+        asked = _Answerer(run.tuned_model(offline=offline), names, calibrator, run.image_options)
         return asked.all_probabilities(_batches(sample, **streaming))
 
     made_of = [names, [_stamp(file) for file in sample]]
@@ -222,29 +236,31 @@ def find_images(places: Sequence[str | Path]) -> Iterator[Path]:
 
 
 class _Answerer:
-    """A tuned model, a class list, a calibrator and what decides on its answers: paths in, rows out."""
+    """A tuned model, a class list, a calibrator, what decides on its answers and draws them: paths in, rows out."""
 
     def __init__(
         self,
         model: TunedModel,
         names: list[str],
         calibrator: Calibrator,
-        decider: Decider | None,
         image_options: dict[str, Any],
+        decider: Decider | None = None,
+        illustrator: Illustrator | None = None,
     ) -> None:
-        self.model, self.names, self.calibrator, self.decider = model, names, calibrator, decider
-        self.image_options = image_options
+        self.model, self.names, self.calibrator = model, names, calibrator
+        self.image_options, self.decider, self.illustrator = image_options, decider, illustrator
 
     def rows(self, files: Sequence[Path]) -> list[Row]:
         """Classify a batch; a file that cannot be read becomes a row with the reason."""
-        pixels, reasons = [], {}
+        pixels, readable, reasons = [], [], {}
         for file in files:
             read = self._read(file)
             if isinstance(read, str):
                 reasons[file] = read
             else:
                 pixels.append(read)
-        answered = iter(self._answered(pixels)) if pixels else iter(())
+                readable.append(file)
+        answered = iter(self._answered(readable, pixels)) if pixels else iter(())
         return [
             {"file": str(file), "error": reasons[file]} if file in reasons else {"file": str(file), **next(answered)}
             for file in files
@@ -276,11 +292,16 @@ class _Answerer:
         compared = "zero_shot_logits" in self.calibrator.reads
         return answer(self.model, pixels, self.names, zero_shot=compared)
 
-    def _answered(self, pixels: Sequence[npt.NDArray[np.uint8]]) -> list[Row]:
+    def _answered(self, files: Sequence[Path], pixels: Sequence[npt.NDArray[np.uint8]]) -> list[Row]:
         predictions = self._predict(pixels)
         tables = self.calibrator(predictions)
-        decided = [{}] * len(tables) if self.decider is None else self.decider.rows(predictions, tables)
-        return [{**first, **self._likeliest(table)} for first, table in zip(decided, tables, strict=True)]
+        rows = [self._likeliest(table) for table in tables]
+        if self.decider is not None:
+            rows = [{**row, **more} for row, more in zip(rows, self.decider.rows(predictions, tables), strict=True)]
+        if self.illustrator is not None:
+            drawn = self.illustrator.rows(files, pixels, tables.argmax(axis=1), tables.max(axis=1), self.names)
+            rows = [{**row, **more} for row, more in zip(rows, drawn, strict=True)]
+        return rows
 
     def _likeliest(self, probabilities: npt.NDArray[np.float64]) -> Row:
         row: Row = {}

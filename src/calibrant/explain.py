@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calibrant.calibrate import calibrator_of
 from calibrant.errors import InputError
 from calibrant.explaining.image_table import write_image_table
 from calibrant.explaining.measures import differences, measured_model
@@ -107,9 +108,7 @@ def explain(
 
 def _refuse(way: Way, right_reason: bool, review: int | None, judgements: Sequence[str | Path]) -> None:
     """Refuse what cannot be meant, before anything is computed."""
-    from calibrant.rationality.explainers.registry import explainer
-
-    explainer(way.explainer, **way.parameters)
+    way.refuse_unknown()
     if right_reason and way.target != "prediction":
         raise InputError("--right-reason is for use where the label is unknown: add --target prediction")
     if (review is not None or judgements) and way.target != "label":
@@ -127,6 +126,7 @@ def _learn(
     making: Mapping[str, Any],
 ) -> RightReason:
     """Learn from the validation images, and keep it in the run."""
+    calibrator_of(run, None, run.classes, offline=bool(opening["offline"]))  # fits the default one if there is none
     validation = open_subject(run, way, data_options=data_options, split="validation", **opening)
     if validation.chosen.masks is None:
         raise InputError(f"--right-reason needs object masks, and {validation.chosen.name} has none; add --masks")

@@ -163,6 +163,19 @@ def prompting(templates: Sequence[str], words: Mapping[str, Sequence[str]]) -> d
     return {"templates": list(templates), "words": {name: list(several) for name, several in words.items()}}
 
 
+def depends_on(run: Run, model: TunedModel) -> dict[str, str]:
+    """Name what the answers of a run depend on besides the image.
+
+    Args:
+        run: the run.
+        model: its tuned model, asking for classes as it does.
+
+    Returns:
+        Its ``weights``, and a digest of its class ``prompts``.
+    """
+    return {"weights": run.record["weights"], "prompts": digest(prompting(model.templates, model.words))[:16]}
+
+
 def evaluation_set(data: str | Data | EvaluationSet, split: str) -> EvaluationSet:
     """Give the split that `predict` was asked for; `InputError` if it has no image."""
     from calibrant.data.evaluation_set import EvaluationSet

@@ -36,6 +36,12 @@ def classify(
     keep_known: Annotated[
         float, typer.Option(metavar="SHARE", help="Images of the classes that --none-of-these is to keep.")
     ] = 0.95,
+    explain: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Draw what speaks for each answer: a picture per image.")
+    ] = None,
+    explainer: Annotated[
+        str | None, typer.Option(help="How, see `calibrant list explainers`; default: attention-gradient.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
     offline: Offline = False,
     json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
@@ -48,12 +54,14 @@ def classify(
     With --abstain RISK a column says answer or unsure: no more than that share of the answers is wrong, with 95 %
     certainty, as tested on validation images. With --costs it says answer or ask, whichever is expected to be cheaper.
     With --none-of-these it says none of these of images that look unlike the classes. With --prior confidence is
-    corrected for other class frequencies than those of the validation images, before any threshold.
+    corrected for other class frequencies than those of the validation images, before any threshold. With --explain
+    there is a picture of every image that shows where an explainer sees the evidence for the answer.
 
     Example: `calibrant classify runs/pets new-photos --to results.csv --add-classes "fox, wolf"`
     """
     from calibrant.classify import classify as classify_images
     from calibrant.cli import show
+    from calibrant.rationality.way import NO_PROOF, Way
 
     counts = classify_images(
         run,
@@ -67,6 +75,8 @@ def classify(
         prior=prior,
         none_of_these=none_of_these,
         keep_known=keep_known,
+        explain=explain,
+        way=None if explainer is None else Way(explainer),
         batch_size=batch_size,
         offline=offline,
         progress=not json,
@@ -83,6 +93,8 @@ def classify(
             f"{counts['classified']} images classified{''.join(handed_on)}, "
             f"{counts['already_there']} were already in {to}, {counts['unreadable']} could not be read"
         )
+        if "overlays" in counts:
+            typer.echo(f"The pictures are in {counts['overlays']}. {NO_PROOF}")
         if "first_unreadable" in counts:
             typer.echo(f"The first that could not be read: {counts['first_unreadable']}", err=True)
     if counts["unreadable"]:

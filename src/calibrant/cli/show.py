@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import typer
 
-
 NAME = 24  # characters; longer names may be broken
 
 

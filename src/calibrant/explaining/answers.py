@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibrant.arrays import Float64, Int64, softmax
-from calibrant.calibrate import preferred, usable
+from calibrant.calibrate import calibrator_digest, preferred, usable
+from calibrant.calibration import Uncalibrated
 from calibrant.errors import InputError
 from calibrant.metrics.scores import sample_scores
 
@@ -28,7 +29,8 @@ class Answered:
 
     Args:
         model: ``"tuned"`` or ``"zero-shot"``.
-        calibrator: whose confidence this is, ``"none"`` for the model's own.
+        calibrator: the name of the calibrator whose confidence this is, ``"none"`` for the model's own.
+        confidence_of: which calibrator that is, by what it does.
         answer: int64 [N], index into the classes.
         confidence: float64 [N].
         correct: bool [N].
@@ -37,6 +39,7 @@ class Answered:
 
     model: str
     calibrator: str
+    confidence_of: str
     answer: Int64
     confidence: Float64
     correct: Bool
@@ -59,14 +62,13 @@ def answers_of(run: Run, predictions: Predictions, way: Way) -> Iterator[Answere
     """
     assert predictions.labels is not None
     calibrators = usable(run.calibrators(), predictions)
-    name, table = "none", predictions.probabilities()
-    if calibrators:
-        chosen = preferred(calibrators)
-        name = next(key for key, one in calibrators.items() if one is chosen)
-        table = chosen(predictions)
-    yield _answered(TUNED, name, table, predictions.labels, way)
+    chosen = preferred(calibrators) if calibrators else Uncalibrated()
+    name = next((key for key, one in calibrators.items() if one is chosen), chosen.name)
+    labels = predictions.labels
+    yield _answered(TUNED, name, calibrator_digest(chosen), chosen(predictions), labels, way)
     if run.method != ZERO_SHOT and predictions.zero_shot_logits is not None:
-        yield _answered(ZERO_SHOT, "none", softmax(predictions.zero_shot_logits), predictions.labels, way)
+        own = Uncalibrated()
+        yield _answered(ZERO_SHOT, own.name, calibrator_digest(own), softmax(predictions.zero_shot_logits), labels, way)
 
 
 def only_labelled(predictions: Predictions) -> Int64:
@@ -76,8 +78,8 @@ def only_labelled(predictions: Predictions) -> Int64:
     return np.flatnonzero(predictions.labels >= 0)
 
 
-def _answered(model: str, calibrator: str, table: Float64, labels: Int64, way: Way) -> Answered:
+def _answered(model: str, calibrator: str, confidence_of: str, table: Float64, labels: Int64, way: Way) -> Answered:
     scores = sample_scores(table, labels)
     answer = np.asarray(table).argmax(axis=1).astype(np.int64)
     targets = np.asarray(labels, np.int64) if way.target == "label" else answer
-    return Answered(model, calibrator, answer, scores.confidence, scores.correct, targets)
+    return Answered(model, calibrator, confidence_of, answer, scores.confidence, scores.correct, targets)

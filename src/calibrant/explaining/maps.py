@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from calibrant.tuning.tuned_model import Answers
 
 BLOCK = 256  # images that are in memory at a time
-PLACE = ("images",)
-"""Settings that say which images were explained, not how."""
 
 
 def kept_maps(
@@ -57,73 +55,25 @@ def kept_maps(
     """
     if file.is_file():
         kept = _usable(file)
-        if kept is not None and kept.ids == list(chosen.ids) and _same(kept.settings, way, made_of):
+        if kept is not None and kept.ids == list(chosen.ids) and _same(kept.settings, way.settings(made_of)):
             return kept
-    made = make_maps(model, chosen, targets, way, batch_size=batch_size, progress=progress, title=title)
-    asked = {"target": way.target, **made_of, **_asked(way)}
-    made = HeatMaps(made.maps, made.ids, {**made.settings, **asked})
-    made.save(file)
-    return made
-
-
-def make_maps(
-    model: Answers,
-    chosen: EvaluationSet,
-    targets: Int64,
-    way: Way,
-    *,
-    batch_size: int = 32,
-    progress: bool = False,
-    title: str = "explain",
-) -> HeatMaps:
-    """Explain an evaluation set; only a block of its images is in memory at a time.
-
-    Args:
-        model: a tuned model or its zero-shot reference.
-        chosen: N images.
-        targets: int64 [N], the class that each map explains.
-        way: how to explain.
-        batch_size: images that the model sees at a time.
-        progress: show a progress bar.
-        title: what stands beside it.
-
-    Returns:
-        The maps, in the order of the images.
-
-    Raises:
-        InputError: as the explainer.
-    """
-    from calibrant.rationality.explainers.registry import explainer
-
-    explain = explainer(way.explainer, **way.parameters).explain
-    options: dict[str, Any] = {"score": way.score, "layers": way.layers, "batch_size": batch_size}
     blocks = []
     with progress_bar(title, len(chosen), progress) as advance:
         for start in range(0, len(chosen), BLOCK):
             rows = range(start, min(start + BLOCK, len(chosen)))
             images = [np.asarray(chosen.images[row]) for row in rows]
-            ids = [chosen.ids[row] for row in rows]
+            ids, own = [chosen.ids[row] for row in rows], targets[rows.start : rows.stop]
             blocks.append(
-                explain(model, images, targets[rows.start : rows.stop], classes=chosen.classes, ids=ids, **options)
+                way.explain(model, images, own, made_of, classes=chosen.classes, ids=ids, batch_size=batch_size)
             )
             advance(len(rows))
     maps = np.concatenate([block.maps for block in blocks])
-    return HeatMaps(maps, [one for block in blocks for one in block.ids], blocks[0].settings)
+    made = HeatMaps(maps, [one for block in blocks for one in block.ids], blocks[0].settings)
+    made.save(file)
+    return made
 
 
-def of_any_images(maps: HeatMaps) -> HeatMaps:
-    """Forget which images were explained, so that maps of others, made in the same way, can be compared with these."""
-    how = {key: value for key, value in maps.settings.items() if key not in PLACE}
-    return HeatMaps(maps.maps, maps.ids, how)
-
-
-def _asked(way: Way) -> dict[str, Any]:
-    """What was asked for; an explainer that always reads the same layers says so in settings of its own."""
-    return {"asked": {"explainer": way.explainer, "layers": way.layers, "parameters": dict(way.parameters)}}
-
-
-def _same(settings: Mapping[str, Any], way: Way, made_of: Mapping[str, Any]) -> bool:
-    wanted = {"target": way.target, "score": way.score, **made_of, **_asked(way)}
+def _same(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return all(json.dumps(settings.get(key)) == json.dumps(value) for key, value in wanted.items())
 
 

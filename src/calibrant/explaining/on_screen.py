@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from calibrant.rationality.way import NO_PROOF
+
 SHOWN = ("accuracy", "PT", "IR", "RW", "valid")
 COLUMNS = (
     "PT: of the right answers, the share whose evidence lies on the object. IR: of the answers with such evidence, the "
     "share that is right. RW: of all images, answered rightly on other evidence. Valid: evidence on the object."
 )
-NO_PROOF = "A map shows where an explainer points; it is no proof of what the model used."
 
 
 def rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:

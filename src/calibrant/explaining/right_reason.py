@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from calibrant.errors import InputError
-from calibrant.explaining.maps import of_any_images
 from calibrant.explaining.measures import plain
-from calibrant.rationality import RightReason, right_reason_summary
+from calibrant.rationality import HeatMaps, RightReason, right_reason_summary
 
 if TYPE_CHECKING:
     from calibrant.explaining.answers import Answered
     from calibrant.explaining.evidence import Evidence
-    from calibrant.rationality import HeatMaps
 
 
 def fit_right_reason(answered: Answered, maps: HeatMaps, evidence: Evidence, threshold: float) -> RightReason:
@@ -35,7 +33,7 @@ def fit_right_reason(answered: Answered, maps: HeatMaps, evidence: Evidence, thr
         raise InputError("the model sees the object of none of the validation images, so nothing can be learnt of them")
     return RightReason(threshold).fit(
         answered.confidence[inside],
-        of_any_images(maps).subset(inside),
+        _comparable(answered, maps).subset(inside),
         answered.correct[inside],
         evidence.relevance_mass[inside],
     )
@@ -59,10 +57,16 @@ def measured_right_reason(
         InputError: if no image has evidence.
     """
     inside = ~evidence.outside
-    own = of_any_images(maps).subset(inside)
+    own = _comparable(answered, maps).subset(inside)
     sure, mass = answered.confidence[inside], evidence.relevance_mass[inside]
     chance = fitted.predict(sure, own)
     found: dict[str, Any] = plain(
         right_reason_summary(chance, sure, answered.correct[inside], mass, threshold=fitted.threshold)
     )
     return found
+
+
+def _comparable(answered: Answered, maps: HeatMaps) -> HeatMaps:
+    """Say whose confidence goes with the maps, and not of which images they are."""
+    how = {key: value for key, value in maps.settings.items() if key != "images"}
+    return HeatMaps(maps.maps, maps.ids, {**how, "confidence": answered.confidence_of})

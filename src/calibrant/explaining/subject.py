@@ -12,7 +12,7 @@ import numpy as np
 from calibrant.explaining.answers import TUNED, Answered, answers_of, only_labelled
 from calibrant.explaining.evidence import Evidence, evidence_of
 from calibrant.explaining.maps import kept_maps
-from calibrant.predict import evaluation_set, in_words_of, prompting
+from calibrant.predict import depends_on, evaluation_set, in_words_of
 from calibrant.storage import digest
 
 if TYPE_CHECKING:
@@ -88,11 +88,8 @@ class Subject:
         Raises:
             InputError: as the explainer, or if a mask does not fit its image.
         """
-        made_of = {
-            "weights": self.run.record["weights"],
-            "prompts": digest(prompting(self.model.templates, self.model.words))[:16],
-            "images": self.chosen.fingerprint or digest(list(self.chosen.ids))[:16],
-        }
+        images = self.chosen.fingerprint or digest(list(self.chosen.ids))[:16]
+        made_of = {**depends_on(self.run, self.model), "images": images}
         for answered in answers_of(self.run, self.predictions, self.way):
             maps = kept_maps(
                 self.files.maps_file(answered.model),

@@ -18,6 +18,7 @@ from calibrant.deciding.unknown_images import against_unknown, holds_unknown
 from calibrant.errors import CalibrantWarning, InputError
 from calibrant.measuring.behaviour import Behaviour, behaviour
 from calibrant.metrics import Estimate, set_summary
+from calibrant.reporting.rationality import ExplainedSet, explained_set
 from calibrant.reporting.relying import RISKS, MeasuredSets, Reliance
 from calibrant.reporting.results import (
     UNCALIBRATED,
@@ -31,6 +32,7 @@ from calibrant.reporting.results import (
 from calibrant.runs import Run
 from calibrant.runs.naming import family
 from calibrant.runs.seen import seen
+from calibrant.storage import read_json
 
 if TYPE_CHECKING:
     from calibrant.calibration import Calibrator
@@ -116,8 +118,20 @@ def results(run: Run, commands: Sequence[str] = ()) -> RunResults:
         reliance=None if reliance is None else replace(reliance, sets=tuple(measured_sets)),
         behaviour=seen_so,
         unknown=unknown,
+        explained=list(_explained(run)),
         unsettled=unsettled,
     )
+
+
+def _explained(run: Run) -> Iterator[ExplainedSet]:
+    """Read what was explained of test images by the model as it is now, those with masks first."""
+    found = [(files, read_json(files.measures_file)) for files in run.explained()]
+    for files, measured in sorted(found, key=lambda pair: not pair[1]["masks"]):
+        if measured["split"] != "test" or measured["settings"].get("weights") != run.record["weights"]:
+            continue
+        judged = read_json(files.judgements_file) if files.judgements_file.is_file() else None
+        pictures = {file.name: file.read_bytes() for file in files.pictures_folder.glob("*.jpg")}
+        yield explained_set(measured, judged, pictures)
 
 
 def _commands(run: Run) -> list[str]:

@@ -237,3 +237,23 @@ def test_explainers_are_listed(calibrant: Any) -> None:
     assert by_name["attention-gradient"]["explains"] is True
     assert by_name["mask-clip"]["explains"] is False
     assert "window=None" in by_name["occlusion"]["parameters"]
+
+
+def test_the_report_shows_what_was_explained_by_the_model_as_it_is(
+    calibrant: Any, run: Path, boxed: Path, tmp_path: Path
+) -> None:
+    def page() -> str:
+        assert calibrant("report", run, "--to", "report.html").exit_code == 0
+        return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    heading = "Right for the right reason?"
+    assert heading not in page()
+    found = explained(calibrant, run, "--data", f"csv:{boxed}")
+    shown = page()
+    assert heading in shown
+    assert shown.count('alt="Image of') >= len(found["pictures"])
+    file = folder_of(found) / "measures.json"
+    measured = json.loads(file.read_text(encoding="utf-8"))
+    measured["settings"]["weights"] = "of another tuning"
+    file.write_text(json.dumps(measured), encoding="utf-8")
+    assert heading not in page()

@@ -11,13 +11,13 @@ def number(value: float, share: bool) -> str:
     """Write a value: shares as per cent, others with three decimals.
 
     Example:
-        >>> number(0.7142, True), number(0.0312, False), number(float("inf"), False), number(-0.02, False)
-        ('71.4 %', '0.031', '∞', '−0.020')
+        >>> number(0.7142, True), number(0.0312, False), number(float("inf"), False), number(-0.02, True)
+        ('71.4 %', '0.031', '∞', '−2.0 %')
     """
     if math.isinf(value):
         return "∞"
     if share:
-        return f"{100 * value:.1f} %"
+        return f"{100 * value:.1f} %".replace("-0.0 ", "0.0 ").replace("-", "−")
     return f"{value:.3f}".replace("-0.000", "0.000").replace("-", "−")
 
 
@@ -51,6 +51,30 @@ def signed_ends(change: Estimate) -> str:
         '−0.010 to +0.050'
     """
     return f"{_signed(change.low)} to {_signed(change.high)}" if change.known else "no interval"
+
+
+def signed_points(change: Estimate) -> str:
+    """Write a change of a share in percentage points.
+
+    Example:
+        >>> signed_points(Estimate(-0.0312, -0.05, -0.01)), signed_points(Estimate(0.0, -0.05, 0.01))
+        ('−3.1', '0.0')
+    """
+    return _points(change.value)
+
+
+def signed_point_ends(change: Estimate) -> str:
+    """Write the interval of a change of a share in percentage points.
+
+    Example:
+        >>> signed_point_ends(Estimate(0.02, -0.01, 0.05))
+        '−1.0 to +5.0'
+    """
+    return f"{_points(change.low)} to {_points(change.high)}" if change.known else "no interval"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}".replace("-", "−").replace("−0.0", "0.0").replace("+0.0", "0.0")
 
 
 def _signed(value: float) -> str:

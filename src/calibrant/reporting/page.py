@@ -9,15 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calibrant.errors import InputError
-from calibrant.reporting import unknown
+from calibrant.reporting import rationality, unknown
 from calibrant.reporting.course import Course, course_of
 from calibrant.reporting.figures import MARKERS, Mark, reliability_diagram, values_by_set
-from calibrant.reporting.formats import ends, nobreak, number, signed, signed_ends, sortable
+from calibrant.reporting.formats import (
+    ends,
+    nobreak,
+    number,
+    signed,
+    signed_ends,
+    signed_point_ends,
+    signed_points,
+    sortable,
+)
 from calibrant.reporting.gallery import Gallery, gallery, weight
 from calibrant.reporting.helping import Effect, effects, in_words, verdict
 from calibrant.reporting.measures import Answers, MeasuredRun, MeasuredSet, measure_run
 from calibrant.reporting.next_steps import next_steps
 from calibrant.reporting.pairs import Pairs, pairs
+from calibrant.reporting.rationality import ExplainedSet
 from calibrant.reporting.relying import SET_WORDS, USUAL
 from calibrant.reporting.results import KIND_WORDS, UNCALIBRATED, RunResults
 from calibrant.reporting.rows import MEASURES, Row, rows_of
@@ -85,6 +95,8 @@ class Section:
     effects_in_words: tuple[str, ...]
     unknown_in_words: tuple[str, ...]
     courses: tuple[Course, ...]
+    explained: tuple[tuple[MeasuredRun, ExplainedSet], ...]
+    maps_left_out: int
     galleries: tuple[tuple[MeasuredRun, Gallery], ...]
     diagrams_left_out: int
     galleries_left_out: int
@@ -128,7 +140,9 @@ def _section(number: int, group: Sequence[MeasuredRun], share: int) -> Section:
     lead = choose_lead(group)
     rows = rows_of(group)
     diagrams, diagrams_left_out = _diagrams(number, group, lead, FIGURE_BUDGET // share)
-    galleries, galleries_left_out = _galleries(group, lead, PICTURE_BUDGET // share)
+    explained, maps_left_out = _explained(group, lead, PICTURE_BUDGET // share // 2)
+    left = PICTURE_BUDGET // share - rationality.weight([one for _, one in explained])
+    galleries, galleries_left_out = _galleries(group, lead, left)
     titles = {row.series: row.method for row in rows}
     gone_by = lead.run.reliance.calibrator if lead.run.reliance else UNCALIBRATED
     found = [(run, effects(run)) for run in [lead, *(run for run in group if run is not lead)]]
@@ -150,6 +164,8 @@ def _section(number: int, group: Sequence[MeasuredRun], share: int) -> Section:
         effects_in_words=tuple(in_words(found[0][1])),
         unknown_in_words=tuple(unknown.in_words(lead.run.unknown, gone_by)),
         courses=tuple(_courses(number, group, lead)),
+        explained=explained,
+        maps_left_out=maps_left_out,
         galleries=galleries,
         diagrams_left_out=diagrams_left_out,
         galleries_left_out=galleries_left_out,
@@ -254,6 +270,16 @@ def _describe(run: MeasuredRun, measured: MeasuredSet, heading: str, answers: An
     return f"Reliability diagram, {run.run.title} on {measured.result.name}, {heading}. {bins}."
 
 
+def _explained(
+    group: Sequence[MeasuredRun], lead: MeasuredRun, budget: int
+) -> tuple[tuple[tuple[MeasuredRun, ExplainedSet], ...], int]:
+    """What was explained, that of the lead first."""
+    runs = [lead, *(run for run in group if run is not lead)]
+    pairs = [(run, one) for run in runs for one in run.run.explained]
+    sets, left_out = rationality.within([one for _, one in pairs], budget)
+    return tuple((run, one) for (run, _), one in zip(pairs, sets, strict=True)), left_out
+
+
 def _galleries(
     group: Sequence[MeasuredRun], lead: MeasuredRun, budget: int
 ) -> tuple[tuple[tuple[MeasuredRun, Gallery], ...], int]:
@@ -288,6 +314,11 @@ def _fill(sections: Sequence[Section], title: str) -> str:
         number=number,
         signed=signed,
         signed_ends=signed_ends,
+        signed_points=signed_points,
+        signed_point_ends=signed_point_ends,
+        rationality_in_words=rationality.in_words,
+        judged_share=rationality.judged_share,
+        agreement=rationality.agreement_words,
         verdict=verdict,
         ends=ends,
         sortable=sortable,
@@ -296,6 +327,8 @@ def _fill(sections: Sequence[Section], title: str) -> str:
         title=title,
         sections=sections,
         measures=MEASURES,
+        rationality_measures=rationality.MEASURES,
+        cell_words=rationality.CELL_WORDS,
         kinds=KIND_WORDS,
         set_words=SET_WORDS,
         usual=USUAL,

@@ -14,6 +14,7 @@ from calibrant.errors import InputError
 from calibrant.measuring.behaviour import Behaviour
 from calibrant.metrics import Estimate
 from calibrant.metrics.scores import Scores, scores_of
+from calibrant.reporting.rationality import ExplainedSet
 from calibrant.reporting.relying import Reliance
 
 Kind = Literal["id", "ood", "new"]
@@ -184,6 +185,7 @@ class RunResults:
         reliance: what its validation images say about relying on its answers, or None.
         behaviour: how the calibrators for new classes see its sets, as far as can be told.
         unknown: how scores tell images of none of the classes from its sets, a row for each set and score.
+        explained: evaluation sets whose answers were explained.
         unsettled: calibrators that had no optimum on the images they were fitted on, and are not to be gone by.
 
     Raises:
@@ -206,6 +208,7 @@ class RunResults:
     reliance: Reliance | None = None
     behaviour: Sequence[Behaviour] = ()
     unknown: Sequence[UnknownRow] = ()
+    explained: Sequence[ExplainedSet] = ()
     unsettled: Sequence[str] = ()
 
     def __post_init__(self) -> None:

@@ -33,6 +33,7 @@ def explain(
     images: int | None = None,
     threshold: float = THRESHOLD,
     right_reason: bool = False,
+    sanity: int | None = None,
     review: int | None = None,
     judgements: Sequence[str | Path] = (),
     allow_seen: bool = False,
@@ -55,6 +56,7 @@ def explain(
         threshold: relevance mass from which evidence is valid.
         right_reason: learn on the validation images, which need masks, how sure to be that an answer is right and rests
             on the object. It is kept in the run and measured here; the maps must explain the prediction.
+        sanity: check on so many images whether the explainer deserves belief on this model.
         review: write a page on which people judge so many heat maps.
         judgements: CSV files that such a page saved; PT and IR are estimated from them.
         allow_seen: explain images that were tuned on, too.
@@ -67,8 +69,9 @@ def explain(
         ``seen``, ``settings`` (of the maps), ``models`` (see `calibrant.explaining.measures.measured_model`; without
         masks only ``model``, ``calibrator``, ``accuracy`` and ``no_evidence``), ``differences`` (tuned minus
         zero-shot), ``pictures`` (see `calibrant.explaining.pictures.draw_pictures`), ``folder``; where asked for
-        ``right_reason`` (see `calibrant.rationality.right_reason_summary`), ``review`` (``page`` and ``images``) and
-        ``judged`` (see `calibrant.explaining.reviewing.measured_judgements`).
+        ``right_reason`` (see `calibrant.rationality.right_reason_summary`), ``sanity`` (see
+        `calibrant.explaining.sanity_checks.check_explainer`), ``review`` (``page`` and ``images``) and ``judged`` (see
+        `calibrant.explaining.reviewing.measured_judgements`).
 
     Raises:
         InputError: if run, data, explainer or files cannot be used, the model has not what the explainer reads, or a
@@ -98,6 +101,7 @@ def explain(
         "settings": dict(explained[0].maps.settings),
         **_measured(subject, explained, threshold),
         **({} if learnt is None else {"right_reason": _right_reason(learnt, explained[0])}),
+        **({} if sanity is None else {"sanity": _checked(subject, sanity)}),
         "pictures": _drawn(subject, explained[0], threshold),
         "folder": str(subject.files.path),
     }
@@ -153,6 +157,12 @@ def _measured(subject: Subject, explained: Sequence[Explained], threshold: float
         return {"models": models}
     tuned, zero_shot = known
     return {"models": models, "differences": differences(zero_shot, tuned, **options)}
+
+
+def _checked(subject: Subject, images: int) -> dict[str, Any]:
+    from calibrant.explaining.sanity_checks import check_explainer
+
+    return check_explainer(subject, images)
 
 
 def _without_masks(one: Explained) -> dict[str, Any]:

@@ -193,6 +193,22 @@ def test_confidence_for_the_right_reason_is_learnt_and_kept(calibrant: Any, run:
     assert 0 <= found["right_reason"]["ece_right_reason"] <= 1
 
 
+def test_an_explainer_is_checked_on_the_model(calibrant: Any, run: Path, boxed: Path) -> None:
+    words = ["--data", f"csv:{boxed}", "--sanity", "6"]
+    checked = explained(calibrant, run, *words)["sanity"]
+    assert (checked["images"], checked["not_for_this_model"]) == (6, [])
+    assert set(checked["agreement"]) == {"grad-eclip", "grad-cam", "legrad"}
+    told = [checked["randomised"], checked["another_class"], *checked["agreement"].values()]
+    assert all(-1 <= one["value"] <= 1 for one in told)
+    # a map that is the same everywhere puts pixels in a random order, so nothing is gained by it
+    random_order = explained(calibrant, run, *words, "--method", "uniform")["sanity"]
+    assert (random_order["deletion"]["value"], random_order["insertion"]["value"]) == (0, 0)
+    assert random_order["randomised"]["value"] is None
+    text = calibrant("explain", run, *words, "--offline").stdout
+    assert "Checked on 6 images" in text
+    assert "agreement with grad-cam: " in text
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

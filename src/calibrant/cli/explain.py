@@ -37,6 +37,10 @@ def explain(
             help="Learn on validation images with masks how sure to be that an answer is right for the right reason.",
         ),
     ] = False,
+    sanity: Annotated[
+        int | None,
+        typer.Option(min=2, metavar="N", help="Check on N images whether the explainer deserves belief here."),
+    ] = None,
     review: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Write a page on which people judge N heat maps.")
     ] = None,
@@ -73,6 +77,7 @@ def explain(
         images=images,
         threshold=threshold,
         right_reason=right_reason,
+        sanity=sanity,
         review=review,
         judgements=judgements or (),
         allow_seen=allow_seen,

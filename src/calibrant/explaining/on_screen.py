@@ -8,6 +8,7 @@ from typing import Any
 from calibrant.rationality.way import NO_PROOF
 
 SHOWN = ("accuracy", "PT", "IR", "RW", "valid")
+_TURNED = {"value": "value", "low": "high", "high": "low"}  # what is lost is minus what changes
 COLUMNS = (
     "PT: of the right answers, the share whose evidence lies on the object. IR: of the answers with such evidence, the "
     "share that is right. RW: of all images, answered rightly on other evidence. Valid: evidence on the object."
@@ -56,6 +57,8 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
             f"{result['data']} has no object masks, so nothing says whether the evidence is right: add --masks "
             "LAYOUT:PATH, or let people judge it: --review 100."
         )
+    if checked := result.get("sanity"):
+        yield from _checked(checked)
     if learnt := result.get("right_reason"):
         yield (
             f"Right for the right reason: ECE {learnt['ece_right_reason']:.3f} of the confidence learnt for it, "
@@ -68,6 +71,27 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         yield from _judged(judged)
     yield f"Maps, measures, images.csv and {len(result['pictures'])} pictures are in {result['folder']}."
     yield NO_PROOF
+
+
+def _checked(checked: Mapping[str, Any]) -> Iterator[str]:
+    yield f"Checked on {checked['images']} images; each mean with its 95 % interval:"
+    others = {f"agreement with {name}": one for name, one in checked["agreement"].items()}
+    told = {
+        "maps of the same model with random weights correlate by": (checked["randomised"], "near 0 is good"),
+        "maps of another class correlate by": (checked["another_class"], "1: it does not tell classes apart"),
+        **{name: (one, "") for name, one in others.items()},
+        "probability lost, against a random order, as the most relevant pixels go": (
+            {key: _minus(checked["deletion"][other]) for key, other in _TURNED.items()},
+            "above 0 is good",
+        ),
+        "probability gained, against a random order, as they come": (checked["insertion"], "above 0 is good"),
+    }
+    for what, (one, good) in told.items():
+        known = "unknown" if one["value"] is None else f"{one['value']:.3f}"
+        between = "" if one["low"] is None else f" ({one['low']:.3f} to {one['high']:.3f})"
+        yield f"  {what}: {known}{between}" + (f"; {good}" if good else "")
+    if unfit := checked["not_for_this_model"]:
+        yield f"  not for this model: {', '.join(unfit)}"
 
 
 def _judged(judged: Mapping[str, Any]) -> Iterator[str]:
@@ -94,3 +118,7 @@ def _known(measures: Mapping[str, Any]) -> dict[str, Any]:
     nothing = float("nan")
     found = {name: measures[name] for name in SHOWN if name in measures}
     return {name: {**one, "value": nothing if one["value"] is None else one["value"]} for name, one in found.items()}
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else -value

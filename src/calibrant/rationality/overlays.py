@@ -138,8 +138,16 @@ def png(picture: Picture) -> bytes:
     return buffer.getvalue()
 
 
-def jpeg(picture: Picture, quality: int = 85) -> bytes:
-    r"""Write a picture (uint8 [H, W, 3]) as the bytes of a JPEG file, its colours as sharp as its greys.
+def jpeg(picture: Picture, quality: int = 85, subsampling: int = 0) -> bytes:
+    r"""Write a picture as the bytes of a JPEG file.
+
+    Args:
+        picture: uint8 [H, W, 3].
+        quality: 1 to 95.
+        subsampling: Pillow's: 0 keeps colours as sharp as greys, 2 halves them both ways, for small files.
+
+    Returns:
+        The file.
 
     Example:
         >>> jpeg(np.zeros((2, 2, 3), np.uint8))[:2]
@@ -148,7 +156,7 @@ def jpeg(picture: Picture, quality: int = 85) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling=0)
+    Image.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     return buffer.getvalue()
 
 

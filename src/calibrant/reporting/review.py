@@ -76,7 +76,7 @@ def _shown(image: Picture, heat_map: Array, name: str, target: str) -> dict[str,
 
 
 def _jpeg(picture: Picture) -> str:
-    return _address("jpeg", jpeg(picture, QUALITY))
+    return _address("jpeg", jpeg(picture, QUALITY, subsampling=2))
 
 
 def _address(kind: str, content: bytes) -> str:

@@ -23,7 +23,8 @@ FLOORS = (
     {"steps"},
     {"reporting", "studies"},
     {"report", "catalogue", "explaining"},
-    {"demo", "explain"},
+    {"explain"},
+    {"demo"},
     {"cli"},
 )
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibrant.calibrate import NONE, calibrate
+from calibrant.explain import explain
 from calibrant.measuring import measure
 from calibrant.report import report
 from calibrant.runs import Run
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 
 SHOTS = 16
 METHODS = ("zero-shot", "ft", "flyp", "coop")
+EXPLAINED = ("ft", "emoji")  # tunes the image tower, so that maps may change
 SHIFTED = ("rendition", "sketch", "context", "hard", "corrupted", "resampled")
 NEXT_STEPS = """What to try next
   Tune a larger model on your own images, one sub-folder per class (the weights are fetched once):
     calibrant tune ViT-B-32/laion2b_s34b_b79k folder:my-images --method coop --output runs/mine
     calibrant calibrate runs/mine
     calibrant report runs/mine
+  See whether it is right for the right reason; people can judge where images have no masks:
+    calibrant explain runs/mine --review 100
   Use it, also for classes it was not tuned on:
     calibrant classify runs/mine new-images --to answers.csv --add-classes "one more, another"
   See what else there is:
@@ -41,12 +45,14 @@ class Size:
         overrides: settings that shorten each method's recipe.
         plan: what is tuned on, and what is measured besides its own test images.
         watched: validation images that are watched in tuning.
+        explained: images whose answers are explained.
     """
 
     scenes: int
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
     plan: dict[str, tuple[str, ...]] = field(default_factory=lambda: _plan(SHIFTED))
     watched: int = 50
+    explained: int = 300
 
 
 def _plan(shifted: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
@@ -71,13 +77,14 @@ QUICK = Size(
     },
     plan=_plan(("sketch",)),
     watched=20,
+    explained=40,
 )
 
 
 def demo(
     output: str | Path, *, quick: bool = False, model: str | DualEncoder = "tiny", progress: bool = True
 ) -> dict[str, Any]:
-    """Tune, calibrate, predict and report; what is there from an earlier call is not done again.
+    """Tune, calibrate, predict, explain and report; what is there from an earlier call is not done again.
 
     A run of an earlier call that was made with other weights, images or settings is replaced.
 
@@ -104,6 +111,8 @@ def demo(
             for other in others:
                 run.predict(other, offline=True, progress=progress)
             calibrate(run, offline=True)
+            if (method, data) == EXPLAINED:
+                explain(run, images=size.explained, offline=True, progress=progress)
             runs.append(run)
     page = report(runs, output / "report.html", command="calibrant demo --quick" if quick else "calibrant demo")
     tables = {

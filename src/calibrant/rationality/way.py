@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from calibrant.errors import InputError, unknown
 from calibrant.rationality.heat_maps import HeatMaps
+
+if TYPE_CHECKING:
+    from calibrant.tuning.tuned_model import Answers
 
 Target = Literal["label", "prediction"]
 NO_PROOF = "A map shows where an explainer points; it is no proof of what the model used."
@@ -72,7 +75,7 @@ class Way:
 
     def explain(
         self,
-        model: Any,
+        model: Answers,
         images: Any,
         targets: Any,
         depends: Mapping[str, Any],

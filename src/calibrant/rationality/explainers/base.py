@@ -89,7 +89,7 @@ class Explainer(ABC):
         made = []
         with as_found(model), torch.inference_mode(False), torch.enable_grad(), in_full_precision(model):
             for start in range(0, len(images), batch_size):
-                pixels = _pixels(model, images[start : start + batch_size])
+                pixels = pixels_of(model, images[start : start + batch_size])
                 on_device = wanted[start : start + batch_size].to(pixels.device)
                 found = self._maps(model, pixels, on_device, list(classes), chosen, layers)
                 made.append(found.detach().float().cpu())
@@ -127,12 +127,21 @@ def in_full_precision(model: Answers) -> AbstractContextManager[Any]:
     return torch.autocast(model.encoder.log_logit_scale.device.type, enabled=False)
 
 
-def _pixels(model: Answers, images: Any) -> Tensor:
+def pixels_of(model: Answers, images: Any) -> Tensor:
+    """Prepare images as the model reads them.
+
+    Args:
+        model: a tuned model or its zero-shot reference.
+        images: N images, uint8 [H, W, 3] each, or pixels, float [N, 3, S, S], as the test transform gives them.
+
+    Returns:
+        float32 [N, 3, S, S], on the device of the model.
+    """
     device = model.encoder.log_logit_scale.device
     if isinstance(images, Tensor) or (isinstance(images, np.ndarray) and images.dtype.kind == "f"):
         # a copy, since tensors that were made in inference mode can be no part of a graph
         return torch.as_tensor(images).detach().clone().to(device, torch.float32)
-    return torch.stack([model.encoder.test_transform(image) for image in images]).to(device)
+    return torch.stack([model.encoder.test_transform(np.asarray(image)) for image in images]).to(device)
 
 
 def _checked_targets(targets: Any, images: int, classes: Sequence[str]) -> Tensor:

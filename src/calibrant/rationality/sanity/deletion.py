@@ -13,6 +13,7 @@ from torch import Tensor
 from calibrant.arrays import Array, Float64, Int64, as_labels
 from calibrant.errors import InputError
 from calibrant.models.preprocessing import draws
+from calibrant.rationality.explainers.base import pixels_of
 from calibrant.rationality.explainers.fillings import Filling, filled
 from calibrant.rationality.heat_maps import HeatMaps, resized
 from calibrant.tuning.tuned_model import Answers
@@ -151,7 +152,4 @@ def _probabilities(
 def prepared(model: Answers, images: Any, many: int) -> Iterator[tuple[int, Tensor]]:
     """Give the images as the model reads them, so many at a time, each time with the number of the first one."""
     for start in range(0, len(images), many):
-        part = images[start : start + many]
-        if not isinstance(part, Tensor):
-            part = torch.stack([model.encoder.test_transform(np.asarray(image)) for image in part])
-        yield start, part.to(model.encoder.log_logit_scale.device)
+        yield start, pixels_of(model, images[start : start + many])

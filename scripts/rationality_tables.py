@@ -56,10 +56,12 @@ class Scenes:
 
 
 def read(files: Sequence[Path], names: Sequence[str], explainer: str) -> Scenes:
-    """Read what a method does on some sets; of a set explained in part, that part."""
+    """Read what a method does on some sets; of a set explained in part that part, and the seeds explained like this."""
     correct, mass = [], []
     for file in files:
         with np.load(file) as cell:
+            if f"{names[0]}:{explainer}" not in cell:
+                continue
             held = {name: len(cell[f"{name}:{explainer}"]) for name in names}
             mass.append(np.concatenate([cell[f"{name}:{explainer}"] for name in names]))
             correct.append(np.concatenate([cell[f"{name}:correct"][: held[name]] for name in names]))

@@ -64,6 +64,7 @@ class Explainer(ABC):
         ids: Sequence[str] | None = None,
         score: str = "cosine",
         layers: Any = "last",
+        target: str | None = None,
         batch_size: int = BATCH,
     ) -> HeatMaps:
         """Make the heat maps of images.
@@ -76,6 +77,7 @@ class Explainer(ABC):
             ids: N unique names of the images; numbered when missing.
             score: ``"cosine"``, ``"margin"`` or ``"head"``, see `calibrant.rationality.explainers.scores`.
             layers: ``"last"``, ``"all"`` or a range of blocks (first, end), for explainers that read chosen layers.
+            target: what `targets` are, ``"label"`` or ``"prediction"``, which the settings of the maps then say.
             batch_size: images at a time; the maps do not depend on it.
 
         Returns:
@@ -96,6 +98,7 @@ class Explainer(ABC):
         settings = {"explainer": self.name, **self.parameters(), "score": chosen}
         settings["layers"] = layers if self.layers_read == "chosen" else self.layers_read
         settings |= {"model": model.encoder.name, "precision": "float32"}
+        settings |= {} if target is None else {"target": target}
         names = [str(number) for number in range(len(images))] if ids is None else list(ids)
         return HeatMaps(torch.cat(made).numpy(), names, settings)
 

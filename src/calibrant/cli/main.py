@@ -15,6 +15,7 @@ from calibrant.cli.group import Commands
 from calibrant.cli.list import list_command
 from calibrant.cli.predict import predict
 from calibrant.cli.report import report
+from calibrant.cli.study import study
 from calibrant.cli.sweep import sweep
 from calibrant.cli.tune import tune
 
@@ -34,6 +35,7 @@ app.command()(explain)
 app.command()(sweep)
 app.command()(classify)
 app.command()(report)
+app.command()(study)
 app.command("list")(list_command)
 app.command()(demo)
 

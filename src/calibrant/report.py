@@ -18,6 +18,7 @@ from calibrant.deciding.unknown_images import against_unknown, holds_unknown
 from calibrant.errors import CalibrantWarning, InputError
 from calibrant.measuring.behaviour import Behaviour, behaviour
 from calibrant.metrics import Estimate, set_summary
+from calibrant.rationality.judgements import settings_digest
 from calibrant.reporting.rationality import ExplainedSet, explained_set
 from calibrant.reporting.relying import RISKS, MeasuredSets, Reliance
 from calibrant.reporting.results import (
@@ -97,6 +98,7 @@ def results(run: Run, commands: Sequence[str] = ()) -> RunResults:
         seen_so += filter(None, [behaviour(stored)])
     if not sets:
         raise InputError(f"{run.path} holds no predictions of a test set; run: calibrant predict '{run.path}' DATA")
+    explained, old = _explained(run)
     order: dict[Kind, int] = {"id": 0, "ood": 1, "new": 2}
     sets.sort(key=lambda one: (order[one.kind], one.name))
     seen_so.sort(key=lambda one: one.set_name)
@@ -108,7 +110,7 @@ def results(run: Run, commands: Sequence[str] = ()) -> RunResults:
         data=record["data"]["name"],
         sets=sets,
         commands=[*_commands(run), *commands],
-        warnings=[*record.get("warnings", []), *map(_unsettled_warning, unsettled)],
+        warnings=[*record.get("warnings", []), *map(_unsettled_warning, unsettled), *old],
         licences=[line for line in (_licence("model", record), _licence("data", record)) if line],
         versions=record["versions"],
         seeds={"data": record["data_seed"], "training": record["train_seed"]},
@@ -118,20 +120,34 @@ def results(run: Run, commands: Sequence[str] = ()) -> RunResults:
         reliance=None if reliance is None else replace(reliance, sets=tuple(measured_sets)),
         behaviour=seen_so,
         unknown=unknown,
-        explained=list(_explained(run)),
+        explained=explained,
         unsettled=unsettled,
     )
 
 
-def _explained(run: Run) -> Iterator[ExplainedSet]:
-    """Read what was explained of test images by the model as it is now, those with masks first."""
-    found = [(files, read_json(files.measures_file)) for files in run.explained()]
-    for files, measured in sorted(found, key=lambda pair: not pair[1]["masks"]):
-        if measured["split"] != "test" or measured["settings"].get("weights") != run.record["weights"]:
+def _explained(run: Run) -> tuple[list[ExplainedSet], list[str]]:
+    """Read what was explained of test images, with masks first, and name what is of weights that the run had before."""
+    found, old = [], []
+    for files in run.explained():
+        measured = read_json(files.measures_file)
+        if measured["split"] != "test":
+            continue
+        if measured["settings"].get("weights") != run.record["weights"]:
+            old.append(_old_warning(measured))
             continue
         judged = read_json(files.judgements_file) if files.judgements_file.is_file() else None
+        if judged is not None and judged["settings"] != settings_digest(measured["settings"]):
+            judged = None  # of maps that have been made anew since
         pictures = {file.name: file.read_bytes() for file in files.pictures_folder.glob("*.jpg")}
-        yield explained_set(measured, judged, pictures)
+        found.append(explained_set(measured, judged, pictures))
+    return sorted(found, key=lambda one: not one.masks), old
+
+
+def _old_warning(measured: Mapping[str, Any]) -> str:
+    return (
+        f"what {measured['settings']['explainer']} explained of {measured['data']} is of other weights than the run "
+        "has now, and is left out; explain it again (calibrant explain)"
+    )
 
 
 def _commands(run: Run) -> list[str]:

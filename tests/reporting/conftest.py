@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ import numpy as np
 import pytest
 
 from calibrant.reporting.results import Kind, RunResults, SetResult
+
+# explained sets made of chosen numbers stand in a module of their own
+sys.path.insert(0, str(Path(__file__).parent))
 
 CLASSES = ["cat", "dog", "<b>bold</b> & sons", 'the "quoted"', "Käfer", "蝶", "owl", "hen", "bee", "ant"]
 
@@ -150,3 +155,14 @@ def several_page(tmp_path_factory: pytest.TempPathFactory, several_runs: list[Ru
     from calibrant.reporting import write_report
 
     return write_report(several_runs, tmp_path_factory.mktemp("several") / "report.html")
+
+
+@pytest.fixture(scope="session")
+def explained_page(tmp_path_factory: pytest.TempPathFactory, one_run: RunResults) -> Path:
+    """A report on a run of which two sets were explained, with masks and without."""
+    from explained_sets import make
+
+    from calibrant.reporting import write_report
+
+    explained = [make(count=6), make(masks=False)]
+    return write_report([replace(one_run, explained=explained)], tmp_path_factory.mktemp("explained") / "report.html")

@@ -19,8 +19,11 @@ def _open(browser: Any, page: Path, width: int, scheme: str = "light") -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_overflows_and_the_console_is_silent(browser: Any, several_page: Path, width: int) -> None:
-    _open(browser, several_page, width)
+@pytest.mark.parametrize("page", ["several_page", "explained_page"])
+def test_nothing_overflows_and_the_console_is_silent(
+    browser: Any, request: pytest.FixtureRequest, page: str, width: int
+) -> None:
+    _open(browser, request.getfixturevalue(page), width)
     browser.execute_script("document.querySelectorAll('details').forEach(part => part.open = true)")
     wide, visible = browser.execute_script(
         "const root = document.documentElement; return [root.scrollWidth, root.clientWidth]"
@@ -53,6 +56,23 @@ def test_pictures_and_figures_are_there(browser: Any, single_page: Path) -> None
     )
     assert len(figures) == 2 + 4 * 2
     assert all(height > 50 and label for height, label in figures)
+
+
+def test_maps_are_there_beside_one_another(browser: Any, explained_page: Path) -> None:
+    _open(browser, explained_page, 390)
+    browser.execute_script("document.querySelectorAll('details').forEach(part => part.open = true)")
+    maps = browser.execute_script(
+        "return Array.from(document.querySelectorAll('.maps img'),"
+        " one => [one.naturalWidth, one.getBoundingClientRect().width])"
+    )
+    assert len(maps) == 6 + 4
+    assert all(natural > 0 and 150 < width < 195 for natural, width in maps)  # two in a row, also on a phone
+    # the last column of the measures is seen without scrolling
+    hidden = browser.execute_script(
+        "return Array.from(document.querySelectorAll('table.reasons'),"
+        " one => one.parentElement.scrollWidth - one.parentElement.clientWidth)"
+    )
+    assert hidden == [0]
 
 
 def test_a_press_on_a_heading_sorts_and_another_turns_round(browser: Any, several_page: Path) -> None:
@@ -117,8 +137,9 @@ return found;
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(browser: Any, single_page: Path, scheme: str) -> None:
-    _open(browser, single_page, 1280, scheme)
+@pytest.mark.parametrize("page", ["single_page", "explained_page"])
+def test_text_stands_out_from_its_ground(browser: Any, request: pytest.FixtureRequest, page: str, scheme: str) -> None:
+    _open(browser, request.getfixturevalue(page), 1280, scheme)
     assert browser.execute_script(CONTRAST) == []
 
 

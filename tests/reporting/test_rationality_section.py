@@ -6,88 +6,15 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
+from explained_sets import NOTHING, estimate, make, model
 
 from calibrant.metrics import Estimate
-from calibrant.rationality.overlays import jpeg
 from calibrant.reporting import write_report
 from calibrant.reporting.page import PICTURE_BUDGET
-from calibrant.reporting.rationality import CELL_WORDS, ExplainedSet, explained_set, in_words, within
+from calibrant.reporting.rationality import CELL_WORDS, ExplainedSet, in_words, within
 from calibrant.reporting.results import RunResults
-
-NOTHING = {"value": None, "low": None, "high": None}
-
-
-def estimate(value: float, width: float = 0.05) -> dict[str, float]:
-    return {"value": value, "low": value - width, "high": value + width}
-
-
-def model(name: str, right_on_object: float) -> dict[str, Any]:
-    cells = {"RR": right_on_object, "RW": 0.5 - right_on_object, "WR": 0.2, "WW": 0.3}
-    valid = right_on_object + 0.2
-    measures = {
-        **cells,
-        "PT": right_on_object / 0.5,
-        "IR": right_on_object / valid,
-        "accuracy": 0.5,
-        "valid": valid,
-        "PT_minus_valid": right_on_object / 0.5 - valid,
-        "IR_minus_accuracy": right_on_object / valid - 0.5,
-    }
-    return {
-        "model": name,
-        "calibrator": "none",
-        "measures": {key: estimate(value) for key, value in measures.items()} | {"no_evidence": 3, "outside": 2},
-        "confidence": {cell: {"n": 10, "mean_confidence": estimate(0.6), "ece": NOTHING} for cell in cells},
-        "auroc": {"reason_of_right": estimate(0.61)},
-        "maps": {name: estimate(0.4) for name in ("relevance_mass", "area", "centre", "above_centre")},
-    }
-
-
-def pictures(count: int, cells: tuple[str, ...] = ("RW", "RR")) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
-    draw = np.random.default_rng(0)
-    said, content = [], {}
-    for number in range(count):
-        name = f"{number}.jpg"
-        said.append(
-            {
-                "file": name,
-                "id": f"i{number}",
-                "cell": cells[number % len(cells)],
-                "label": "<b>cat</b>",
-                "answer": "<b>cat</b>" if number % 3 else "dog",
-                "explained": "<b>cat</b>",
-                "confidence": 0.9,
-                "relevance_mass": 0.25 if "RW" in cells else None,
-            }
-        )
-        content[name] = jpeg(draw.integers(0, 255, (64, 136, 3)).astype(np.uint8))
-    return said, content
-
-
-def make(*, masks: bool = True, models: int = 2, count: int = 4, **changed: Any) -> ExplainedSet:
-    both = [model("tuned", 0.3), model("zero-shot", 0.1)][:models]
-    plain = [{"model": "tuned", "calibrator": "none", "accuracy": 0.5, "no_evidence": 4}]
-    said, content = pictures(count) if masks else pictures(count, ("right", "wrong"))
-    measured = {
-        "data": "emoji/test",
-        "settings": {"explainer": "attention-gradient", "target": "label"},
-        "n": 1000,
-        "threshold": 0.5,
-        "masks": masks,
-        "models": both if masks else plain,
-        "pictures": said,
-        **(
-            {"differences": {name: estimate(0.2, 0.01) for name in both[0]["measures"]}}
-            if models == 2 and masks
-            else {}
-        ),
-        **changed.pop("measured", {}),
-    }
-    return explained_set(measured, changed.get("judged"), content)
 
 
 @pytest.fixture
@@ -115,14 +42,32 @@ def test_cells_and_measures_of_both_models_stand_side_by_side(section: Callable[
     assert "Right answer 30.0 % 25.0–35.0 20.0 % 15.0–25.0" in said[tuned:]
     assert "PT of the right answers, the share whose evidence lies on the object 20.0 % 15.0–25.0 60.0 %" in said
     assert "+20.0 +19.0 to +21.0 more" in said
+    assert "no more often than wrong ones −10.0 −15.0 to −5.0 +10.0 +5.0 to +15.0" in said
     assert (
         "Of its right answers 60.0 % (55.0–65.0) rest on the object by this explainer. Right answers rest on it" in said
     )
     assert "Tuning made more of them rest on the object." in said
-    assert "3 of 1000 maps point nowhere" in said
+    for name in ("zero-shot", "tuned"):
+        assert f"The {name} model: 3 of 1000 maps point nowhere" in said
     assert "2 images are left out" in said
     assert "61 % of the time (56.0–66.0 %)" in said
     assert "<b>cat</b>" not in html
+
+
+def test_maps_stand_beside_what_would_come_of_not_looking(section: Callable[..., str]) -> None:
+    said = text(section(make()))
+    assert "the same everywhere would get 20.0 %, a look at the centre 30.0 % 40.0 % 35.0–45.0 40.0 %" in said
+    assert "than the middle of the image does +10.0 +8.0 to +12.0 +10.0 +8.0 to +12.0 – not estimated" in said
+
+
+def test_confidence_is_told_cell_by_cell_with_its_calibrator(section: Callable[..., str]) -> None:
+    tuned = model("tuned", 0.3) | {"calibrator": "temperature"}
+    said = text(section(make(measured={"models": [tuned, model("zero-shot", 0.1)]})))
+    assert (
+        "Confidence Zero-shot as it is Tuned after temperature scaling Mean where right, on the object 60.0 %" in said
+    )
+    assert "Mean where wrong, elsewhere 60.0 % 55.0–65.0 n = 10 60.0 % 55.0–65.0 n = 10" in said
+    assert "50 % is chance 72.0 % 67.0–77.0 72.0 % 67.0–77.0" in said
 
 
 def test_wrong_reasons_come_first(section: Callable[..., str]) -> None:
@@ -135,6 +80,7 @@ def test_wrong_reasons_come_first(section: Callable[..., str]) -> None:
 def test_a_single_model_has_no_change(section: Callable[..., str]) -> None:
     said = text(section(make(models=1)))
     assert "The zero-shot model" not in said
+    assert "tuned" not in said.lower()  # it may be the zero-shot model
     assert "Change, in points" not in said
 
 
@@ -142,6 +88,9 @@ def test_without_masks_nothing_is_claimed(section: Callable[..., str]) -> None:
     said = text(section(make(masks=False)))
     assert "There are no masks of the objects" in said
     assert CELL_WORDS["wrong"] in said
+    assert "Right answers: 50.0 %." in said
+    assert "4 of 1000 maps point nowhere." in said
+    assert "with the object outlined" not in said
     assert "PT" not in said
     assert "of the relevance on the object" not in said
 
@@ -154,9 +103,23 @@ def test_what_has_no_value_is_a_dash(section: Callable[..., str]) -> None:
     html = section(make(models=1, measured={"models": [empty]}))
     said = text(html)
     assert "the share that is right – nothing to count" in said
-    assert "wrong, on the object – (n = 0)" in said
+    assert "wrong, on the object – nothing to count n = 0" in said
+    assert "50 % is chance – nothing to count" in said
     assert "of the time" not in said
     assert not re.search(r"\bnan\b|\bNone\b", said)
+
+
+def test_a_change_of_nothing_is_a_dash(section: Callable[..., str]) -> None:
+    differences = {name: estimate(0.2, 0.01) for name in model("tuned", 0.3)["measures"]} | {"PT": NOTHING}
+    said = text(section(make(measured={"differences": differences})))
+    assert "– nothing to compare" in said
+    assert "Tuning made" not in said
+    assert "cannot be told" not in said
+    assert not re.search(r"\bnan\b|\bNone\b", said)
+
+
+def test_right_answers_that_rest_on_it_less_often_are_called_so() -> None:
+    assert "Right answers rest on it less often than wrong ones do." in in_words(make(models=1, right=0.1))
 
 
 def test_what_people_said_and_what_was_learnt(section: Callable[..., str]) -> None:

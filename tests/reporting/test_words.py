@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from explained_sets import make
 
 from calibrant import metrics
 from calibrant.reporting import RunResults, SetResult
@@ -102,6 +103,13 @@ def test_nobody_is_sent_to_wrong_answers_where_there_are_none(make_arguments: Ar
     run = measure_run(single(SetResult(**right)))
     assert not any("most trusted wrong answers" in step for step in next_steps(run))
     assert run.main.calibration_change.sign == 0  # forty right answers do not tell which confidence fits better
+
+
+def test_what_was_not_explained_is_a_next_step(make_arguments: Arguments) -> None:
+    run = single(SetResult(**make_arguments(n=400)))
+    assert any("calibrant explain" in step for step in next_steps(measure_run(run)))
+    explained = replace(run, explained=[make()])
+    assert not any("calibrant explain" in step for step in next_steps(measure_run(explained)))
 
 
 @pytest.mark.parametrize(("sure", "shown"), [(0.9995, 0), (0.99, 8)])

@@ -82,20 +82,22 @@ def measured_judgements(
         units: one value [N] per image, equal for images that depend on each other; None if none do.
 
     Returns:
-        ``files``, ``reviewers``, ``images`` (how many were judged), ``measures`` (see
-        `calibrant.rationality.judged_cells.judged_summary`), and ``agreement``, for every two reviewers and for each
+        ``files``, ``settings`` (which maps were judged), ``reviewers``, ``images`` (how many were judged), ``measures``
+        (see `calibrant.rationality.judged_cells.judged_summary`), and ``agreement``, for every two reviewers and for each
         with the masks: ``between``, ``kappa``, ``same``, ``images``, ``left_out``.
 
     Raises:
         InputError: if a file cannot be read or is about other maps, naming file and line.
     """
-    judgements = read_judgements(files, maps.ids, settings_digest(maps.settings))
+    settings = settings_digest(maps.settings)
+    judgements = read_judgements(files, maps.ids, settings)
     agreement = agreement_of_reviewers(judgements, len(maps), units=units)
     if evidence is not None:
         agreement += agreement_with_mass(judgements, evidence.relevance_mass, threshold=threshold, units=units)
     measures = judged_summary(judgements, answered.correct, evidence=maps.evidence, units=units)
     return {
         "files": [str(file) for file in files],
+        "settings": settings,
         "reviewers": judgements.reviewers,
         "images": len(judgements.images),
         "measures": plain(measures),

@@ -16,11 +16,13 @@ def next_steps(lead: MeasuredRun) -> list[str]:
         lead: the run the first box speaks of.
 
     Returns:
-        One to five sentences, the most useful first.
+        One to six sentences, the most useful first.
     """
     steps = [*_on_calibration(lead), *_on_shift(lead), *_on_tuning(lead), *_on_size(lead)]
     if lead.main.result.images is not None and not lead.main.final.correct.all():
         steps.append("Look at the most trusted wrong answers below: wrong labels and look-alike classes explain many.")
+    if steps and not lead.run.explained:
+        steps.append("See whether right answers rest on the object (calibrant explain) and write this report again.")
     return steps or ["Measure on a set that looks like the images you will meet, and write this report again."]
 
 

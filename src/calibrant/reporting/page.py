@@ -329,6 +329,7 @@ def _fill(sections: Sequence[Section], title: str) -> str:
         measures=MEASURES,
         rationality_measures=rationality.MEASURES,
         cell_words=rationality.CELL_WORDS,
+        cells_in_short=rationality.CELLS_IN_SHORT,
         kinds=KIND_WORDS,
         set_words=SET_WORDS,
         usual=USUAL,

@@ -6,7 +6,7 @@ import base64
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from calibrant.metrics import Estimate
 from calibrant.reporting.formats import ends, number
@@ -20,14 +20,37 @@ CELL_WORDS = {
     "right": "Right answers of which it is surest",
     "wrong": "Wrong answers of which it is surest",
 }
+CELLS_IN_SHORT = {
+    "RR": "right, on the object",
+    "RW": "right, elsewhere",
+    "WR": "wrong, on the object",
+    "WW": "wrong, elsewhere",
+}
+
+
+class Line(NamedTuple):
+    """A line of the table of measures; `signed` where the value is a difference, in points."""
+
+    heading: str
+    meaning: str
+    signed: bool = False
+
+
 MEASURES = {
-    "PT": ("PT", "of the right answers, the share whose evidence lies on the object"),
-    "IR": ("IR", "of the answers whose evidence lies on the object, the share that is right"),
-    "accuracy": ("Accuracy", "of the images with evidence"),
-    "valid": ("Evidence on the object", "of all images; PT would be this if answer and evidence were unrelated"),
-    "PT_minus_valid": ("PT above that", "0 if right answers rest on the object no more often than wrong ones"),
-    "IR_minus_accuracy": ("IR above accuracy", "0 if evidence on the object makes no answer more often right"),
-    "RW": ("Right for the wrong reason", "of all images"),
+    "PT": Line("PT", "of the right answers, the share whose evidence lies on the object"),
+    "IR": Line("IR", "of the answers whose evidence lies on the object, the share that is right"),
+    "accuracy": Line("Accuracy", "of the images with evidence"),
+    "valid": Line(
+        "Evidence on the object",
+        "of the images with evidence; PT would be this if answer and evidence were unrelated",
+    ),
+    "PT_minus_valid": Line(
+        "PT above that", "in points; 0 if right answers rest on the object no more often than wrong ones", True
+    ),
+    "IR_minus_accuracy": Line(
+        "IR above accuracy", "in points; 0 if evidence on the object makes no answer more often right", True
+    ),
+    "RW": Line("Right for the wrong reason", "of the images with evidence"),
 }
 
 
@@ -65,12 +88,14 @@ class ExplainedModel:
     Args:
         model: ``"tuned"`` or ``"zero-shot"``.
         calibrator: whose confidence is meant.
-        measures: name to estimate; empty without masks.
+        measures: name to estimate; without masks only the accuracy.
         no_evidence: how many maps point nowhere.
         outside: how many objects the model does not see.
         confidence: cell to how many images it holds and how sure the model is of them.
-        reason_of_right: how well confidence tells right answers on the object from other right ones; None if unknown.
-        maps: how far maps lie on the objects, and what looking nowhere or at the centre would give.
+        right_reason: how well confidence tells answers that are right and on the object from all others (AUROC); None
+            if unknown.
+        reason_of_right: how well it tells right answers on the object from other right ones; None if unknown.
+        maps: how far maps lie on the objects, and what an even map and a look at the centre would give.
     """
 
     model: str
@@ -79,6 +104,7 @@ class ExplainedModel:
     no_evidence: int
     outside: int
     confidence: Mapping[str, tuple[int, Estimate]]
+    right_reason: Estimate | None
     reason_of_right: Estimate | None
     maps: Mapping[str, Estimate]
 
@@ -168,11 +194,12 @@ def in_words(one: ExplainedSet) -> Iterator[str]:
         yield "No answer is right, so nothing can be said of what right answers rest on."
         return
     yield f"Of its right answers {_share(found['PT'])} rest on the object by this explainer."
-    if found["PT_minus_valid"].sign > 0:
-        yield "Right answers rest on it more often than wrong ones do."
-    else:
-        yield "It is not shown that right answers rest on it more often than wrong ones do."
-    if change := one.differences.get("PT"):
+    yield {
+        1: "Right answers rest on it more often than wrong ones do.",
+        0: "It is not shown that right answers rest on it more often than wrong ones do.",
+        -1: "Right answers rest on it less often than wrong ones do.",
+    }[found["PT_minus_valid"].sign]
+    if (change := one.differences.get("PT")) and change.known:
         more = {1: "more", -1: "fewer"}.get(change.sign)
         yield (
             f"Tuning made {more} of them rest on the object."
@@ -246,8 +273,8 @@ def _picture(one: Mapping[str, Any], content: bytes) -> ExplainedPicture:
 
 
 def _model(one: Mapping[str, Any]) -> ExplainedModel:
-    measures = one.get("measures", {})
-    told = _estimates(one.get("auroc") or {}).get("reason_of_right")
+    measures = one.get("measures") or {"accuracy": {"value": one["accuracy"], "low": None, "high": None}}
+    told = {name: auroc for name, auroc in _estimates(one.get("auroc") or {}).items() if not math.isnan(auroc.value)}
     groups = one.get("confidence") or {}
     return ExplainedModel(
         model=one["model"],
@@ -260,7 +287,8 @@ def _model(one: Mapping[str, Any]) -> ExplainedModel:
             for cell in CELLS
             if cell in groups
         },
-        reason_of_right=None if told is None or math.isnan(told.value) else told,
+        right_reason=told.get("right_reason"),
+        reason_of_right=told.get("reason_of_right"),
         maps=_estimates(one.get("maps", {})),
     )
 

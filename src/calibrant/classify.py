@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from calibrant.deciding.answer_table import TOP, AnswerTable, Row, open_table
 from calibrant.deciding.decisions import Decider, decider_of
-from calibrant.deciding.illustrated import illustrator_of
+from calibrant.deciding.illustrated import illustrator_of, refuse_pictures
 from calibrant.errors import InputError
 from calibrant.storage import digest
 
@@ -73,10 +73,10 @@ def classify(
             these`` of images that look like none of the classes.
         keep_known: the share of images of the classes that is not to be called so; the threshold of the score is fitted
             for it on the validation images.
-        explain: a folder in which a picture of every image is written, with a heat map of what speaks for the answer.
-            The columns ``overlay`` and ``evidence`` name it and say whether the map points anywhere; a run that has
-            learnt it (see `calibrant.explain.explain`) adds ``right_reason``, how sure it is that the answer is right
-            and rests on the object.
+        explain: a folder, outside those of the images, in which a picture of every image is written, with a heat map of
+            what speaks for the answer. The columns ``overlay`` and ``evidence`` name it and say whether the map points
+            anywhere; a run that has learnt it (see `calibrant.explain.explain`) adds ``right_reason``, how sure it is
+            that the answer is right and rests on the object.
         way: how to explain, by default the attention gradient of the last block.
         batch_size: images at a time.
         offline: never open a socket.
@@ -98,6 +98,7 @@ def classify(
     from calibrant.deciding.unknown_images import known_images
     from calibrant.runs import Run
 
+    refuse_pictures(explain, way, images)
     run = run if isinstance(run, Run) else Run.load(run)
     names = class_list(run.classes, classes, add_classes)
     chosen = calibrator_of(run, calibrator, names, offline=offline)
@@ -108,7 +109,7 @@ def classify(
     decider = decider_of(run, chosen, names, abstain=abstain, costs=costs, prior=assumed, known=known, offline=offline)
     if assumed is not None:
         chosen = PriorCorrection(chosen, assumed)
-    illustrator = illustrator_of(run, explain, way, chosen, offline=offline)
+    illustrator = illustrator_of(run, explain, way, chosen, names, offline=offline)
     beside = [one for one in (decider, illustrator) if one is not None]
     table = open_table(to, [column for one in beside for column in one.columns])
     made_of = [one.identity() for one in beside]

@@ -17,7 +17,7 @@ TOP = 5
 COLUMNS: tuple[str, ...] = ("file", "answer", "confidence")
 COLUMNS += tuple(f"{what}_{rank}" for rank in range(2, TOP + 1) for what in ("answer", "confidence"))
 COLUMNS += ("error", "made_by")
-NUMBERS = ("confidence", "expected_cost")  # how columns of numbers begin
+NUMBERS = ("confidence", "expected_cost", "right_reason")  # how columns of numbers begin
 
 Row = dict[str, Any]
 

@@ -83,8 +83,8 @@ def measured_judgements(
 
     Returns:
         ``files``, ``settings`` (which maps were judged), ``reviewers``, ``images`` (how many were judged), ``measures``
-        (see `calibrant.rationality.judged_cells.judged_summary`), and ``agreement``, for every two reviewers and for each
-        with the masks: ``between``, ``kappa``, ``same``, ``images``, ``left_out``.
+        (see `calibrant.rationality.judged_cells.judged_summary`), and ``agreement``, for every two reviewers and for
+        each with the masks: ``between``, ``kappa``, ``same``, ``images``, ``left_out``.
 
     Raises:
         InputError: if a file cannot be read or is about other maps, naming file and line.

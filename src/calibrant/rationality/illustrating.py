@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ import numpy as np
 
 from calibrant.arrays import Float64, Int64
 from calibrant.errors import CalibrantWarning, InputError
-from calibrant.rationality.heat_maps import HeatMaps, same_settings
+from calibrant.rationality.heat_maps import HeatMaps
 from calibrant.rationality.overlays import Picture, jpeg, side_by_side
 from calibrant.rationality.right_reason import RightReason
 from calibrant.rationality.way import Way
@@ -20,6 +22,13 @@ from calibrant.tuning.tuned_model import TunedModel
 
 COLUMNS = ("overlay", "evidence")
 RIGHT_REASON = "right_reason"
+STEM = 40  # letters of a file's name that its picture keeps; with more, its name might be too long to be written
+LEARNT_WITH = {
+    "confidence": "calibrator or prior",
+    "asked": "explainer",
+    "weights": "model",
+    "prompts": "set of class prompts",
+}
 
 
 class Illustrator:
@@ -87,7 +96,7 @@ class Illustrator:
         rows: list[dict[str, Any]] = []
         for file, image, heat_map, shows in zip(files, images, maps.maps, maps.evidence, strict=True):
             seen = self.model.encoder.preprocessing.seen(image)
-            place = self.folder / f"{file.stem}-{digest(str(file))[:8]}.jpg"  # two folders may hold one file name
+            place = self.folder / picture_name(file)
             with atomic_write(place) as temporary:
                 temporary.write_bytes(jpeg(side_by_side(seen, heat_map, name=str(file))))
             rows.append({"overlay": str(place), "evidence": "yes" if shows else "no"})
@@ -108,13 +117,31 @@ class Illustrator:
         if fitted is None:
             return None
         wanted = {**self.way.settings(self.depends), "confidence": self.confidence}
-        try:
-            same_settings({key: fitted.settings_.get(key) for key in wanted}, wanted)
-        except InputError as error:
-            warnings.warn(
-                f"the column right_reason is left out, since it was learnt under other conditions ({error})",
-                CalibrantWarning,
-                stacklevel=3,
-            )
-            return None
-        return fitted
+        # as JSON, which makes lists of tuples: the fit was read from a file
+        differing = [key for key in wanted if json.dumps(fitted.settings_.get(key)) != json.dumps(wanted[key])]
+        if not differing:
+            return fitted
+        others = " and another ".join(LEARNT_WITH.get(key, key) for key in differing)
+        warnings.warn(
+            f"the column {RIGHT_REASON} is left out: it was learnt with another {others}; classify as it was learnt, "
+            "or learn it anew with `calibrant explain --target prediction --right-reason`",
+            CalibrantWarning,
+            stacklevel=3,
+        )
+        return None
+
+
+def picture_name(file: Path) -> str:
+    """Name the picture of an image so that no two images share one, whatever folders they are in.
+
+    Args:
+        file: the image.
+
+    Returns:
+        The beginning of its name, and what tells its path from others.
+
+    Example:
+        >>> picture_name(Path("cats/1.png")), picture_name(Path("dogs/1.png"))
+        ('1-6f234161f529.jpg', '1-d99c916d542e.jpg')
+    """
+    return f"{file.stem[:STEM]}-{digest(os.fsencode(file))[:12]}.jpg"  # bytes: a path need not be Unicode
